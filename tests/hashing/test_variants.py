@@ -13,8 +13,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from conftest import PHOTOGRAPHS, photograph
 from hashmatch import registry
+from hashmatch._kernels import extrapolate
 from hashmatch.errors import UsageError
+from hashmatch.hashers import _pdq_round
 from hashmatch.hashers.pdq import Pdq
+from hashmatch.hashing.avatars import avatar
 from hashmatch.hashing.borders import borders, captions
 from hashmatch.hashing.frames import CUT_TO, MOST_CUT, every_frame
 from hashmatch.hashing.variants import ask
@@ -320,10 +323,10 @@ def test_pictures_cut_to_a_shape_about_their_centre_are_put_back() -> None:
         h, w = original.shape[:2]
         if min(h, w) < 300:
             continue
-        square = np.ascontiguousarray(original[: min(h, w), : min(h, w)])
-        side = len(square)
-        upright = square[:, round(0.1 * side) : side - round(0.1 * side)]
-        found.append(any(name == "from:1:1" for name in found_by(upright, square, "thorough")))
+        whole = square(original)
+        side = len(whole)
+        upright = whole[:, round(0.1 * side) : side - round(0.1 * side)]
+        found.append(any(name == "from:1:1" for name in found_by(upright, whole, "thorough")))
     assert np.mean(found) >= 0.4
 
 
@@ -339,6 +342,74 @@ def test_stickers_are_filled_from_what_is_around_them() -> None:
                 found[level] += bool(found_by(np.asarray(image), photo(key), level))
     assert found["thorough"] >= 7
     assert found["standard"] <= 4
+
+
+def round_avatar(pixels: Pixels, ground: int, margin: int = 0) -> Pixels:
+    side = len(pixels)
+    places = np.arange(side) - (side - 1) / 2
+    kept = np.clip(side / 2 - np.hypot(places[:, None], places) + 0.5, 0, 1)[..., None]
+    disc = (pixels * kept + ground * (1 - kept)).astype(np.uint8)
+    wide = ((margin, margin), (margin, margin), (0, 0))
+    return np.pad(disc, wide, constant_values=ground)
+
+
+def square(pixels: Pixels) -> Pixels:
+    side = min(pixels.shape[:2])
+    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
+    return np.ascontiguousarray(pixels[top : top + side, left : left + side])
+
+
+@pytest.mark.parametrize("key", SOME)
+@pytest.mark.parametrize(("ground", "margin"), [(255, 0), (0, 40), (20, 3)])
+def test_the_square_around_a_round_avatar_is_found(key: str, ground: int, margin: int) -> None:
+    pixels = round_avatar(square(photo(key)), ground, margin)
+    cut = avatar(pixels)
+    assert cut is not None
+    assert max(abs(side - margin) for side in cut) <= 1
+    views = ask(PDQ, pixels, "thorough").views
+    assert views["round"] == cut
+    assert "round/1" not in ask(PDQ, pixels, "standard").names
+
+
+def test_no_avatar_is_seen_in_photographs_and_other_frames() -> None:
+    discs = {"retina.jpg", "color.png", "logo.png"}  # which are one, on a plain ground
+    for key in PHOTOGRAPHS:
+        if Path(key).name not in discs:
+            assert avatar(photo(key)) is None
+            assert avatar(np.pad(photo(key), ((20, 20), (20, 20), (0, 0)))) is None
+    for shape in ((1, 1), (1, 90), (64, 64)):
+        assert avatar(np.zeros((*shape, 3), np.uint8)) is None
+
+
+def test_round_avatars_of_squares_are_found_by_what_may_have_been_around_them() -> None:
+    found = []
+    for key in (key for key in PHOTOGRAPHS if min(photo(key).shape[:2]) >= 300):
+        original = square(photo(key))
+        by = found_by(round_avatar(original, 255, 20), original, "thorough")
+        found.append(any(name.startswith("round/") for name in by))
+        mirrored = np.ascontiguousarray(round_avatar(original, 255)[:, ::-1])
+        if found[-1]:
+            back = found_by(mirrored, original, "thorough")
+            assert any(name.endswith("/flip_left_right") for name in back)
+    assert np.mean(found) >= 0.35
+
+
+def test_what_is_around_a_disc_is_its_expected_value() -> None:
+    """A field that is one wave is guessed from its rim; far from all it is the mean."""
+    unknown, known, weights = _pdq_round.guess(2.5)
+    y, x = np.mgrid[:64, :64] + 0.5
+    wave = (100 + 40 * np.cos(np.pi / 40 * x) * np.cos(np.pi / 50 * y)).astype(np.float32)
+    guessed = wave.copy().reshape(-1)
+    guessed[unknown] = 0
+    extrapolate.guessed(guessed, unknown, known, weights)
+    mean = wave.reshape(-1)[known].mean()
+    expected = mean + (wave.reshape(-1)[known] - mean) @ weights
+    np.testing.assert_allclose(guessed[unknown], expected, atol=1e-2)
+    truth = wave.reshape(-1)[unknown]
+    assert np.abs(guessed[unknown] - truth).mean() < np.abs(mean - truth).mean() / 2
+    flat = np.full(64 * 64, 7, np.float32)
+    extrapolate.guessed(flat, unknown, known, weights)
+    np.testing.assert_allclose(flat, 7, rtol=1e-5)
 
 
 def test_hashes_of_framings_come_in_their_order() -> None:

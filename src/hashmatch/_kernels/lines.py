@@ -92,7 +92,7 @@ def peaks(profile: Floats, least: float, out: NDArray[np.int64]) -> int:
             return count
         out[count] = best
         rest[max(best - SAME, 0) : best + SAME + 1] = np.float32(0.0)
-    return len(out)
+    return int(out.shape[0])
 
 
 @kernel
@@ -202,7 +202,7 @@ def is_plain(sums: NDArray[np.float64], first: int, last: int) -> bool:
 
 @kernel
 def place(grey: Floats, line: int, first: int, last: int) -> float:
-    """Return where row `line` steps, between two columns: from its upper edge to its lower one.
+    """Return where row `line` steps between two columns: `line` is its upper edge.
 
     What ends within a row is there a mixture of what is before it and after it. The share of the
     former, by least squares over the columns, is where it ends.
@@ -306,9 +306,9 @@ def boxes(
             if bottom - top < smallest * height:
                 continue
             for j in range(m + 1):
-                for beside in range(j + 1, m + 2):
-                    left, right = xs[j], xs[beside]
-                    sides = int(i > 0) + 2 * int(k <= n) + 4 * int(j > 0) + 8 * int(beside <= m)
+                for e in range(j + 1, m + 2):
+                    left, right = xs[j], xs[e]
+                    sides = int(i > 0) + 2 * int(k <= n) + 4 * int(j > 0) + 8 * int(e <= m)
                     if right - left < smallest * width or sides == 0 or quotas[sides] == 0:
                         continue
                     weakest = MOST
@@ -318,8 +318,8 @@ def boxes(
                         weakest = min(weakest, excess_of(by_row[k - 1], left, right))
                     if weakest > least and j > 0:
                         weakest = min(weakest, excess_of(by_column[j - 1], top, bottom))
-                    if weakest > least and beside <= m:
-                        weakest = min(weakest, excess_of(by_column[beside - 1], top, bottom))
+                    if weakest > least and e <= m:
+                        weakest = min(weakest, excess_of(by_column[e - 1], top, bottom))
                     at = int(np.argmin(scores[sides, : quotas[sides]]))
                     if weakest <= max(least, scores[sides, at]):
                         continue
@@ -327,7 +327,7 @@ def boxes(
                         is_plain(gap_rows[i], left, right)
                         or is_plain(gap_rows[k - 1], left, right)
                         or is_plain(gap_columns[j], top, bottom)
-                        or is_plain(gap_columns[beside - 1], top, bottom)
+                        or is_plain(gap_columns[e - 1], top, bottom)
                     ):
                         continue
                     scores[sides, at] = weakest

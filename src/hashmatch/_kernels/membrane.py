@@ -32,15 +32,16 @@ BEYOND = 0.75
 class Membrane(NamedTuple):
     """What fills a disc of one radius, wherever it is, in cells, which need not be square.
 
-    ``cells`` (n, 2) are those of the disc, (down, across) from the first of a rectangle around it
-    of ``height`` and ``width`` cells; ``ring`` (p, 2) the points around it, from its centre;
-    ``waves`` (p, w) gives the strength of each wave from the values at these points, and ``fill``
-    (w, n) a wave's values in the cells.
+    The disc lies in a rectangle of ``height`` and ``width`` cells: of its row i the ``lengths[i]``
+    cells from ``firsts[i]`` on, n in all. ``ring`` (p, 2) are the points around it, from its
+    centre; ``waves`` (p, w) gives the strength of each wave from the values at these points, and
+    ``fill`` (w, n) a wave's values in the cells.
     """
 
     height: int
     width: int
-    cells: NDArray[np.int64]
+    firsts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
     ring: NDArray[np.float32]
     waves: NDArray[np.float32]
     fill: NDArray[np.float32]
@@ -63,7 +64,8 @@ def membrane(down: float, across: float) -> Membrane:
     return Membrane(
         height,
         width,
-        np.argwhere(within.reshape(height, width)),
+        within.reshape(height, width).argmax(axis=1),
+        within.reshape(height, width).sum(axis=1),
         np.ascontiguousarray(np.stack([np.sin(angles), np.cos(angles)], 1) * to_ring, np.float32),
         np.ascontiguousarray(np.concatenate(waves).T * (2 / POINTS), np.float32),
         np.ascontiguousarray(np.concatenate(fill), np.float32),
@@ -90,7 +92,8 @@ def without_discs(
     centres: NDArray[np.int64],
     height: int,
     width: int,
-    cells: NDArray[np.int64],
+    firsts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
     ring: NDArray[np.float32],
     waves: NDArray[np.float32],
     fill: NDArray[np.float32],
@@ -104,21 +107,28 @@ def without_discs(
     whole : ndarray of float32, shape (16, n)
         `hashmatch._kernels.framings.axis` of the picture without a margin.
     centres : ndarray of int64, shape (q, 2)
-        Of the discs: the corner between cells, (down, across).
-    height, width, cells, ring, waves, fill
+        Of the discs, in the picture: the corner between cells, (down, across).
+    height, width, firsts, lengths, ring, waves, fill
         A `Membrane`.
     out : ndarray of uint64, shape (q, 4)
     """
-    n, count = picture.shape[0], cells.shape[0]
+    n, around = picture.shape[0], max(height, width) // 2
     half, block = np.empty((COEFFICIENTS, n), np.float32), np.empty((16, 16), np.float32)
     times(whole, picture, 0, half)
     times(half, np.ascontiguousarray(whole.T), 0, block)
     known = block.reshape(-1).copy()
-    values = np.empty(count, np.float32)
-    change = np.zeros((height, width), np.float32)
-    rows, columns = np.empty((COEFFICIENTS, height), np.float32), np.empty((width, 16), np.float32)
-    narrow = np.empty((COEFFICIENTS, width), np.float32)
+    # Around the picture there is nothing, so that discs may reach beyond it.
+    padded = np.zeros((n + 2 * around, n + 2 * around), np.float32)
+    padded[around : around + n, around : around + n] = picture
+    columns = np.zeros((n + 2 * around, COEFFICIENTS), np.float32)
+    columns[around : around + n] = whole.T
+    rows = np.zeros((COEFFICIENTS, n + 2 * around), np.float32)
+    rows[:, around : around + n] = whole
+    values = np.empty(fill.shape[1], np.float32)
     strength = np.empty(fill.shape[0], np.float32)
+    change = np.zeros((height, width), np.float32)
+    narrow = np.empty((COEFFICIENTS, width), np.float32)
+    beside = np.empty((COEFFICIENTS, height), np.float32)
     for disc in range(centres.shape[0]):
         values[:] = np.float32(0.0)
         strength[:] = np.float32(0.0)
@@ -128,27 +138,23 @@ def without_discs(
                 np.float32(centres[disc, 0]) + ring[point, 0],
                 np.float32(centres[disc, 1]) + ring[point, 1],
             )
-            line = waves[point]
-            for wave in range(line.shape[0]):
-                strength[wave] += line[wave] * there
+            weights = waves[point]
+            for wave in range(weights.shape[0]):
+                strength[wave] += weights[wave] * there
         for wave in range(fill.shape[0]):
             line, value = fill[wave], strength[wave]
-            for cell in range(count):
+            for cell in range(values.shape[0]):
                 values[cell] += value * line[cell]
-        top, left = centres[disc, 0] - height // 2, centres[disc, 1] - width // 2
-        for cell in range(count):
-            y, x = top + cells[cell, 0], left + cells[cell, 1]
-            is_inside = 0 <= y < n and 0 <= x < n
-            change[cells[cell, 0], cells[cell, 1]] = (
-                values[cell] - picture[y, x] if is_inside else np.float32(0.0)
-            )
+        top = centres[disc, 0] - height // 2 + around
+        left = centres[disc, 1] - width // 2 + around
+        cell = 0
+        for i in range(height):
+            line, first = padded[top + i][left:], firsts[i]
+            for j in range(lengths[i]):
+                change[i, first + j] = values[cell + j] - line[first + j]
+            cell += lengths[i]
         for k in range(COEFFICIENTS):
-            for place in range(height):
-                y = top + place
-                rows[k, place] = whole[k, y] if 0 <= y < n else np.float32(0.0)
-            for place in range(width):
-                x = left + place
-                columns[place, k] = whole[k, x] if 0 <= x < n else np.float32(0.0)
-        times(rows, change, 0, narrow)
-        times(narrow, columns, 0, block)
+            beside[k] = rows[k, top : top + height]
+        times(beside, change, 0, narrow)
+        times(narrow, columns[left : left + width], 0, block)
         above_median(block.reshape(-1) + known, out[disc])

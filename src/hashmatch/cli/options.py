@@ -335,7 +335,8 @@ def _limits(
         return limits
     if len(limits) > 1:
         raise click.BadParameter(
-            "cannot tell the limits apart. Give either one limit, or one for each algorithm by name"
+            "cannot tell the limits apart. Give either one limit, or one for each algorithm or "
+            "level of variants by name"
         )
     return limits[""]
 
@@ -348,8 +349,9 @@ _RULES = (
         multiple=True,
         callback=_limits,
         metavar="[NAME=]N",
-        help="Most bits that may differ in a match; NAME= for one algorithm. Repeatable. "
-        "An entry's own limit outranks it. [default: the algorithm's, 31 for pdq]",
+        help="Most bits that may differ in a match; NAME= for one algorithm, or for what a level "
+        "of --variants adds, as thorough=40. Repeatable. An entry's own limit outranks it. "
+        "[default: the algorithm's, 31 for pdq]",
     ),
     option("--skip-bad-rows", is_flag=True, help="Leave out list rows that cannot be used."),
     option(

@@ -10,8 +10,8 @@ few plain colours, and they meet in straight lines that lie along the sides of t
 thing on a white ground, a night sky or a drawing they do not, so that such a picture has none,
 however plain it is.
 
-Measured on 400 photographs and on made-up screens of twelve apps, saved as JPEG of quality 50 to 95
-and WebP, also at half the size: see ``benchmarks/screens.py``.
+Measured on 1,000 photographs and on made-up screens of twelve apps, saved as JPEG of quality 50 to
+95 and WebP, also at half the size: see ``benchmarks/screens.py``.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class ChromeMeter:
         self.views: dict[str, Cut] = {}
         self._side = max(LEAST_SIDE, -(-max(pixels.shape[:2]) // ACROSS))
         self._height, self._width = pixels.shape[:2]
-        squares = _squares(pixels, self._side)
+        squares = flat_squares(pixels, self._side)
         flat = np.count_nonzero(squares >= 0)
         self._squares = squares if flat >= LEAST_KEPT * squares.size else None
         self._shares: dict[str, float] = {}
@@ -140,13 +140,26 @@ class ChromeMeter:
         return chrome_share(self._squares[rows, columns])
 
 
-def _squares(pixels: NDArray[np.uint8], side: int) -> NDArray[np.int32]:
-    from hashmatch._kernels.chrome import flat_squares
+def flat_squares(pixels: NDArray[np.uint8], side: int) -> NDArray[np.int32]:
+    """Return the colour of each flat square of a picture, and -1 for those that are not flat.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (height, width, 3)
+    side : int
+        Of a square in pixels, at least 2.
+
+    Returns
+    -------
+    ndarray of int32, shape (height // side, width // side)
+        Red << 16 | green << 8 | blue.
+    """
+    from hashmatch._kernels import chrome
 
     pixels = pixels.view()
     pixels.flags.writeable = False  # compiled once, whether the caller's array is or is not
     out = np.empty((pixels.shape[0] // side, pixels.shape[1] // side), np.int32)
-    flat_squares(pixels, side, TOLERANCE, out)
+    chrome.flat_squares(pixels, side, TOLERANCE, out)
     return out
 
 

@@ -7,21 +7,27 @@ match between different ones: see ``benchmarks/bench_recall.py``.
 
 from __future__ import annotations
 
+import itertools
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hashmatch.decode.readings import NAMES as READINGS
+from hashmatch.hashing.avatars import avatar
 from hashmatch.hashing.borders import FLAT, Cut, borders, captions
 from hashmatch.hashing.frames import SMOOTH, every_frame, in_all_orientations, small_crops
+from hashmatch.hashing.views import parts
 from hashmatch.interfaces import (
     Framing,
     Hasher,
     OrientedHasher,
+    has_parts,
     is_enlarging,
     is_framed,
     is_invertible,
     is_oriented,
+    is_round,
 )
 from hashmatch.records.enums import LEVELS, Level, Orientation, check_level
 from hashmatch.records.hashes import HashBatch
@@ -66,10 +72,12 @@ def ask(
         Upright RGB, contiguous.
     level : {"none", "orientations", "standard", "thorough"}
         ``none``: the picture as it is. ``orientations``: also turned and mirrored, eight in all.
-        ``standard``: also without its borders, low-passed, and, for an `EnlargingHasher` and a
-        picture whose shorter side is below `LARGE`, as a large original has it. ``thorough``: also
-        without captions and, for a `FramedHasher`, in the frames from which it may have been
-        cropped or turned.
+        ``standard``: also without its borders, as its negative, low-passed, and, for an
+        `EnlargingHasher` and a picture whose shorter side is below `LARGE`, as a large original has
+        it. ``thorough``: also without captions; for a `FramedHasher`, in the frames from which it
+        may have been cropped or turned, and without what covers a part of it; for a `RoundHasher`,
+        with what may have been around a round avatar; for a `PartsHasher`, of parts that may be
+        pictures of their own.
     min_quality : int, optional
         What is left without a border is not asked for below it; by default the hasher's own.
 
@@ -85,10 +93,13 @@ def ask(
 
     Notes
     -----
-    Names are stable: an `Orientation`; ``smooth``; ``enlarged``; ``trim``, ``caption_below`` and
-    the like; ``pad:`` and ``turn:`` with the frame, see `hashmatch.hashing.variants`. A slash joins
+    Names are stable: an `Orientation`; ``smooth``; ``enlarged``; ``inverted``; ``trim``,
+    ``caption_below`` and the like; ``pad:``, ``turn:``, ``from:`` and ``hide:`` with the frame or
+    the disc, see `hashmatch.hashing.frames`; ``round`` with the number of the guess. A slash joins
     what was done first to what was done then: ``trim/rotate_90``, ``rotate_90/flipped``,
-    ``trim/whole``, ``trim/enlarged/rotate_90``.
+    ``trim/whole``, ``trim/enlarged/rotate_90``, ``turn:2/flip_left_right``, ``round/1``;
+    parts that may be pictures of their own are ``half_left``, ``quarter_top_right`` and the like,
+    ``box_1``, ``box_2`` and so on, and on screens ``screen_1``, ``screen_1_box_1`` and so on.
 
     Hashers of 64 bits have no frames, and trims in one orientation: `thorough` adds captions to
     them, no more. Two unrelated hashes are within 8 bits of each other with a chance of 2.8e-10;
@@ -116,6 +127,32 @@ def ask(
 
 
 ORIENTED = tuple(str(orientation) for orientation in Orientation)
+TURNED = ("", *(f"/{orientation}" for orientation in ORIENTED[1:]))
+"""What is added to the name of a view for each orientation."""
+
+
+def level_of(name: str) -> Level:
+    """Return the first level that asks the question called `name`; see `ask`.
+
+    Parameters
+    ----------
+    name : str
+        Also of another reading of the file, or of a question about one.
+
+    Examples
+    --------
+    >>> [level_of(name) for name in ("upright", "rotate_90", "trim/enlarged", "turn:2")]
+    ['none', 'orientations', 'standard', 'thorough']
+    """
+    first, *rest = name.split("/")
+    if first in READINGS:
+        of_it = level_of("/".join(rest)) if rest else "standard"
+        return of_it if of_it == "thorough" else "standard"
+    if first in ORIENTED:
+        return "none" if name == Orientation.UPRIGHT else "orientations"
+    is_framed_too = any(part == "whole" or part.startswith("pad:") for part in rest)
+    begins = first in {"smooth", "enlarged", "inverted"} or first.startswith("trim")
+    return "standard" if begins and not is_framed_too else "thorough"
 
 
 def oriented(hasher: Hasher, pixels: NDArray[np.uint8]) -> tuple[HashBatch, int | None]:
@@ -188,6 +225,12 @@ def _more(
             views |= captions(pixels)
         for name, cut in views.items():
             yield from _view(hasher, pixels, name, cut, floor, thorough)
+        if thorough:
+            yield from _round(hasher, pixels, views)
+        if thorough and has_parts(hasher):
+            cuts, hashes = parts(hasher, pixels, floor)
+            views |= cuts
+            yield [f"{name}{turn}" for name in cuts for turn in TURNED], hashes
 
 
 def _inverted(
@@ -230,6 +273,22 @@ def _view(
         crops = small_crops()
         names = [f"{name}/{crop}" for crop in ("whole", *crops.names)]
         yield names, hasher.hash_framings(view, (whole, *crops.framings))
+
+
+def _round(
+    hasher: Hasher, pixels: NDArray[np.uint8], views: dict[str, Cut]
+) -> Iterator[tuple[list[str], HashBatch]]:
+    """Yield the questions about the square around a round avatar, which is added to `views`."""
+    if not is_round(hasher) or (cut := avatar(pixels)) is None:
+        return
+    top, bottom, left, right = cut
+    square = pixels[top : pixels.shape[0] - bottom, left : pixels.shape[1] - right]
+    if min(square.shape[:2]) < hasher.min_side:
+        return
+    views["round"] = cut
+    hashes = hasher.hash_round(np.ascontiguousarray(square))
+    names = [in_all_orientations(f"round/{guess + 1}") for guess in range(len(hashes) // 8)]
+    yield list(itertools.chain.from_iterable(names)), hashes
 
 
 def _flat(pixels: NDArray[np.uint8]) -> bool:

@@ -308,8 +308,8 @@ CREATE TABLE review_case (
     list_name TEXT NOT NULL, quality BIGINT, labels TEXT NOT NULL, surfaces TEXT NOT NULL,
     hash_algorithm TEXT NOT NULL, hash {blob}, lease_reviewer TEXT, lease_until BIGINT,
     decided_at BIGINT, decided_event BIGINT, final_at BIGINT, covered TEXT NOT NULL,
-    hold TEXT NOT NULL, hold_at BIGINT, chrome BIGINT NOT NULL DEFAULT 0
-);
+    hold TEXT NOT NULL, hold_at BIGINT
+, chrome BIGINT NOT NULL DEFAULT 0);
 CREATE INDEX case_state ON review_case (state, number) WHERE items > 0;
 CREATE INDEX case_lease ON review_case (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX case_held ON review_case (lease_reviewer, number) WHERE lease_reviewer IS NOT NULL;
@@ -353,7 +353,8 @@ CREATE TABLE outbox_message (
 CREATE INDEX outbox_case ON outbox_message (endpoint, case_number, event);
 """
 """Case, item and event are numbered from 1. A decision has the number of its event. Of an item that
-has expired, only the number, the record's id, the case, the batch and the digest are left."""
+has expired, only the number, the record's id, the case, the batch and the digest are left. A column
+that `UPGRADES` adds stands as SQLite writes it, so that tables old and new are the same text."""
 
 
 def statements(*, number: str, blob: str, keyed: str) -> list[str]:
