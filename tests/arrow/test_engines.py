@@ -17,6 +17,7 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pyarrow as pa
 import pytest
@@ -154,6 +155,7 @@ def test_dask(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kil
     # A task whose workers die is done again, more often than the three times of the default:
     # here it is we who kill, and no row of ours can.
     with (
+        mock.patch.dict(os.environ),  # which its nannies change
         dask.config.set({"distributed.scheduler.allowed-failures": 100}),
         LocalCluster(
             n_workers=WORKERS, threads_per_worker=1, host="127.0.0.1",
@@ -184,8 +186,11 @@ def test_ray(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kill
     )  # fmt: skip
     try:
         kill = Kills(tmp_path, kills=kills)
-        data = ray.data.read_parquet(files).map_batches(
-            kill.match, batch_format="pyarrow", batch_size=PER_BATCH, num_cpus=1
+        # Ray makes one block, and so one task, of all the files, as they are small.
+        data = (
+            ray.data.read_parquet(files)
+            .repartition(target_num_rows_per_block=PER_FILE * PER_BATCH)
+            .map_batches(kill.match, batch_format="pyarrow", batch_size=PER_BATCH, num_cpus=1)
         )
 
         answer = kill.run("ray", lambda: pa.concat_tables(ray.get(data.to_arrow_refs())))
@@ -196,11 +201,18 @@ def test_ray(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kill
 
 @pytest.mark.skipif(find_spec("pyspark") is None, reason="pyspark is not installed")
 @pytest.mark.parametrize("kills", [False, True], ids=["undisturbed", "killed"])
-def test_spark(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kills: bool) -> None:
+def test_spark(
+    files: str,
+    expected: list[dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    kills: bool,
+) -> None:
     from pyspark.sql import SparkSession
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     spark = (
         SparkSession.builder.master(f"local[{WORKERS}, 50]")
         .config("spark.pyspark.python", sys.executable)
