@@ -42,8 +42,8 @@ WORKERS = 2
 FILES = 20
 PER_FILE = -(-COUNT // FILES // PER_BATCH)
 """Batches of a file, and so of a task."""
-PER_KILL = PER_FILE + 1 + PER_FILE // 2
-"""Batches that a process does before it may be killed: a whole task, however slow the machine."""
+PER_KILL = 3 * PER_FILE
+"""Batches that a process does before it may be killed: three tasks, however slow the machine."""
 KILL_EVERY = 4.0
 
 
