@@ -534,12 +534,7 @@ def test_a_bucket_that_ignores_conditions_is_refused(
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": s3_server.KEY,
-        "AWS_SECRET_ACCESS_KEY": s3_server.SECRET,
-        "AWS_REGION": "us-east-1",
-    }.items():
+    for name, value in s3_server.environment(port).items():
         monkeypatch.setenv(name, value)
 
 
