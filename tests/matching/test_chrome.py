@@ -59,6 +59,7 @@ def test_a_screen_near_an_entry_is_marked_unless_it_is_the_entry(
     (match,) = record.matches
     assert (match.mostly_chrome is True) == (record.mostly_chrome is True) == is_marked
     assert match.chrome == record.item.chrome
+    assert isinstance(record.item.chrome, float)
     assert MOSTLY <= record.item.chrome <= 1
     said = json.loads(record.to_json())
     assert said.get("mostly_chrome") == said["matches"][0].get("mostly_chrome")

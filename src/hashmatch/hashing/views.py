@@ -99,7 +99,9 @@ def parts(
             named[f"screen_{number}"] = (0.0, 0.0, near.height, near.width)
             more, hashes = _hashed(hasher, near, named, floor)
             for name, cut in more.items():
-                cuts[name] = tuple(map(sum, zip(cut, around, strict=True)))
+                cuts[name] = (
+                    cut[0] + top, cut[1] + bottom, cut[2] + left, cut[3] + right,
+                )  # fmt: skip
             batches = HashBatch.concatenate([batches, hashes])
     return cuts, batches
 
