@@ -505,3 +505,84 @@ def video_shares(query: Sequence[int], entry: Sequence[int], limit: int) -> tupl
         len({q for q, _, _ in found}) / len(set(query)),
         len({e for _, e, _ in found}) / len(set(entry)),
     )
+
+
+def flat_squares(
+    pixels: list[list[list[int]]], side: int, tolerance: int, samples: int
+) -> list[list[int]]:
+    """Return the colour of each square of a picture, as one number, and -1 where it is not flat."""
+    offsets = [i * (side - 1) // (samples - 1) for i in range(samples)]
+    found = []
+    for top in range(0, len(pixels) - side + 1, side):
+        line = []
+        for left in range(0, len(pixels[0]) - side + 1, side):
+            middle = pixels[top + side // 2][left + side // 2]
+            is_flat = all(
+                abs(level - known) <= tolerance
+                for y in offsets
+                for x in offsets
+                for level, known in zip(pixels[top + y][left + x], middle, strict=True)
+            )
+            line.append(middle[0] << 16 | middle[1] << 8 | middle[2] if is_flat else -1)
+        found.append(line)
+    return found
+
+
+def cell_means(pixels: NDArray[np.uint8], factor: int) -> list[list[float]]:
+    """The mean luma of each square of pixels, those at the right and at the bottom perhaps cut."""
+    height, width = pixels.shape[:2]
+    luma = [[sum(w * int(c) for w, c in zip((299, 587, 114), p, strict=True)) / 1000 for p in row]
+            for row in pixels]  # fmt: skip
+    means: list[list[float]] = []
+    for top in range(0, height, factor):
+        means.append([])
+        for left in range(0, width, factor):
+            cell = [v for row in luma[top : top + factor] for v in row[left : left + factor]]
+            means[-1].append(sum(cell) / len(cell))
+    return means
+
+
+def part_means(
+    grey: Sequence[Sequence[float]], box: Sequence[float], cells: int
+) -> list[list[float]]:
+    """The means over equal cells of a rectangle (top, left, bottom, right) of a picture."""
+    top, left, bottom, right = box
+
+    def shares(first: float, last: float, count: int, i: int) -> list[tuple[int, float]]:
+        low = first + (last - first) * i / count
+        high = first + (last - first) * (i + 1) / count
+        return [
+            (k, min(high, k + 1) - max(low, k)) for k in range(math.floor(low), math.ceil(high))
+        ]
+
+    means: list[list[float]] = []
+    for i in range(cells):
+        rows = shares(top, bottom, cells, i)
+        means.append([])
+        for j in range(cells):
+            columns = shares(left, right, cells, j)
+            total = sum(a * b * grey[y][x] for y, a in rows for x, b in columns)
+            means[-1].append(total / sum(a * b for _, a in rows for _, b in columns))
+    return means
+
+
+def row_steps(
+    grey: Sequence[Sequence[float]], most: float, price: float
+) -> tuple[list[float], list[float]]:
+    """How much each row steps on average, and in the best run of its columns."""
+    height, width = len(grey), len(grey[0])
+
+    def step(y: int, x: int) -> float:
+        return min(abs(grey[y + 1][x] - grey[y - 1][x]), most) if 0 < y < height - 1 else 0.0
+
+    whole = [sum(step(y, x) for x in range(width)) / width for y in range(height)]
+    best = []
+    for y in range(height):
+        runs = [0.0]
+        if 4 <= y < height - 4:
+            worth = [
+                step(y, x) - (step(y - 4, x) + step(y + 4, x)) / 2 - price for x in range(width)
+            ]
+            runs += [sum(worth[a:b]) for a in range(width) for b in range(a + 1, width + 1)]
+        best.append(max(runs) / width)
+    return whole, best

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     Words = NDArray[np.uint64]
 
-AT_ONCE = 300
+AT_ONCE = 100
 """Files a peer's process hashes."""
 QUESTIONS = 20
 """Of a row, the questions by which most pictures were found that are kept."""

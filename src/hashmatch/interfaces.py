@@ -96,6 +96,18 @@ class Framing(NamedTuple):
     turn: float = 0.0
 
 
+class Disc(NamedTuple):
+    """A disc in a picture whose content is not its own, say a sticker.
+
+    ``x`` and ``y`` are its centre in parts of the width and the height, and ``radius`` is in parts
+    of the root of the picture's area.
+    """
+
+    x: float
+    y: float
+    radius: float
+
+
 @runtime_checkable
 class FramedHasher(OrientedHasher, Protocol):
     """A hasher that hashes a picture in other frames, hundreds of them at about its usual cost.
@@ -103,8 +115,26 @@ class FramedHasher(OrientedHasher, Protocol):
     These hashes are near those of the reframed pixels, not equal to them.
     """
 
-    def hash_framings(self, data: NDArray[np.uint8], framings: tuple[Framing, ...]) -> HashBatch:
-        """Return a batch of as many hashes as there are `framings`, in their order."""
+    def hash_framings(
+        self,
+        data: NDArray[np.uint8],
+        framings: tuple[Framing, ...],
+        oriented: tuple[Framing, ...] = (),
+        hidden: tuple[Disc, ...] = (),
+    ) -> HashBatch:
+        """Return one hash of each of `framings`, eight of each of `oriented`, one for each disc.
+
+        Parameters
+        ----------
+        data : ndarray of uint8, shape (height, width, 3)
+            Upright RGB, contiguous.
+        framings : tuple of Framing
+            Hashed as they are.
+        oriented : tuple of Framing
+            Hashed in all eight orientations, in the order of `Orientation`.
+        hidden : tuple of Disc
+            The whole picture is hashed with this disc filled from what is around it.
+        """
         ...
 
 
@@ -126,6 +156,44 @@ class InvertibleHasher(OrientedHasher, Protocol):
         ...
 
 
+@runtime_checkable
+class RoundHasher(OrientedHasher, Protocol):
+    """A hasher that guesses what was around a picture of which only a disc is left."""
+
+    def hash_round(self, data: NDArray[np.uint8]) -> HashBatch:
+        """Return eight hashes, in the order of `Orientation`, for each of its guesses.
+
+        Parameters
+        ----------
+        data : ndarray of uint8, shape (height, width, 3)
+            Upright RGB, contiguous; what is outside of the ellipse within its sides is not known.
+        """
+        ...
+
+
+@runtime_checkable
+class PartsHasher(OrientedHasher, Protocol):
+    """A hasher that hashes parts of a picture from a small grey copy, each at next to no cost.
+
+    These hashes are near those of the parts' pixels, not equal to them.
+    """
+
+    def hash_parts(
+        self, grey: NDArray[np.float32], corners: NDArray[np.float64]
+    ) -> tuple[HashBatch, NDArray[np.int64]]:
+        """Return eight hashes of each part, in the order of `Orientation`, and the qualities.
+
+        Parameters
+        ----------
+        grey : ndarray of float32, shape (h, w)
+            Contiguous; mean luma of square cells, 0 to 255.
+        corners : ndarray of float64, shape (n, 4, 2)
+            (y, x), in cells, of the upper left, upper right, lower right and lower left corners of
+            each part: a rectangle, or a rectangle seen from a slant.
+        """
+        ...
+
+
 def is_oriented(hasher: Hasher) -> TypeGuard[OrientedHasher]:
     """Return whether `hasher` is an `OrientedHasher`: isinstance takes 10 us to say so."""
     return hasattr(hasher, "hash_orientations")
@@ -136,9 +204,19 @@ def is_framed(hasher: Hasher) -> TypeGuard[FramedHasher]:
     return hasattr(hasher, "hash_framings")
 
 
+def is_round(hasher: Hasher) -> TypeGuard[RoundHasher]:
+    """Return whether `hasher` is a `RoundHasher`."""
+    return hasattr(hasher, "hash_round")
+
+
 def is_invertible(hasher: Hasher) -> TypeGuard[InvertibleHasher]:
     """Return whether `hasher` is an `InvertibleHasher`."""
     return hasattr(hasher, "inverted")
+
+
+def has_parts(hasher: Hasher) -> TypeGuard[PartsHasher]:
+    """Return whether `hasher` is a `PartsHasher`."""
+    return hasattr(hasher, "hash_parts")
 
 
 def is_enlarging(hasher: Hasher) -> TypeGuard[EnlargingHasher]:

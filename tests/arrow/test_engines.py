@@ -186,8 +186,11 @@ def test_ray(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kill
     )  # fmt: skip
     try:
         kill = Kills(tmp_path, kills=kills)
-        data = ray.data.read_parquet(files).map_batches(
-            kill.match, batch_format="pyarrow", batch_size=PER_BATCH, num_cpus=1
+        # Ray makes one block, and so one task, of all the files, as they are small.
+        data = (
+            ray.data.read_parquet(files)
+            .repartition(target_num_rows_per_block=PER_FILE * PER_BATCH)
+            .map_batches(kill.match, batch_format="pyarrow", batch_size=PER_BATCH, num_cpus=1)
         )
 
         answer = kill.run("ray", lambda: pa.concat_tables(ray.get(data.to_arrow_refs())))
@@ -198,7 +201,14 @@ def test_ray(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kill
 
 @pytest.mark.skipif(find_spec("pyspark") is None, reason="pyspark is not installed")
 @pytest.mark.parametrize("kills", [False, True], ids=["undisturbed", "killed"])
-def test_spark(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kills: bool) -> None:
+def test_spark(
+    files: str,
+    expected: list[dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    kills: bool,
+) -> None:
     from pyspark.sql import SparkSession
     from pyspark.sql.pandas.types import from_arrow_schema
 

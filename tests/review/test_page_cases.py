@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hashmatch._plots import THEMES, steps_to
+from hashmatch._plots.plots import THEMES, steps_to
 from hashmatch.records.cases import CaseState
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings

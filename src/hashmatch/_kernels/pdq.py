@@ -41,6 +41,7 @@ def _dct_matrix() -> NDArray[np.float32]:
 
 
 DCT = _dct_matrix()
+DCT_ACROSS = np.ascontiguousarray(DCT.T)
 
 
 @kernel
