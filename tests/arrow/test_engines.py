@@ -212,6 +212,7 @@ def test_spark(
     from pyspark.sql import SparkSession
     from pyspark.sql.pandas.types import from_arrow_schema
 
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     spark = (
         SparkSession.builder.master(f"local[{WORKERS}, 50]")
         .config("spark.pyspark.python", sys.executable)
