@@ -42,8 +42,8 @@ WORKERS = 2
 FILES = 20
 PER_FILE = -(-COUNT // FILES // PER_BATCH)
 """Batches of a file, and so of a task."""
-PER_KILL = PER_FILE + 1 + PER_FILE // 2
-"""Batches that a process does before it may be killed: a whole task, however slow the machine."""
+PER_KILL = 3 * PER_FILE
+"""Batches that a process does before it may be killed: three tasks, however slow the machine."""
 KILL_EVERY = 4.0
 
 
@@ -165,10 +165,14 @@ def test_dask(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kil
     ):  # fmt: skip
 
         def run() -> pa.Table:
-            futures = client.map(part, sorted(map(str, Path(files).iterdir())), pure=False)
-            # Taken as they come: what a worker holds is done again if it is killed.
-            done = as_completed(futures, with_results=True)
-            return pa.Table.from_batches([batch for _, answer in done for batch in answer])
+            waiting = set(client.map(part, sorted(map(str, Path(files).iterdir())), pure=False))
+            answers: list[pa.RecordBatch] = []
+            # Taken as they come, and let go: what a worker holds is done again if it is killed.
+            for future, answer in as_completed(waiting, with_results=True):
+                answers += answer
+                waiting.discard(future)
+                future.release()
+            return pa.Table.from_batches(answers)
 
         answer = kill.run("dask", run)
     assert in_order(answer) == expected
@@ -236,10 +240,13 @@ def test_spark(
 
 
 @pytest.mark.skipif(find_spec("daft") is None, reason="daft is not installed")
-def test_daft(files: str, expected: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_daft(
+    files: str, expected: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In processes of its own: native Daft has no worker that could be killed alone."""
     import daft
 
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     kill = Kills(tmp_path, kills=False)
 
     @daft.cls(use_process=True, max_concurrency=WORKERS)
