@@ -124,8 +124,10 @@ def test_commands_say_it_and_take_the_limit(tmp_path: Path) -> None:
     folder.mkdir()
     Image.fromarray(PIXELS).save(folder / "a.png")
     held.write_text(f"hash\n{known('turn:5/rotate_90', 40).hashes.to_hex()[0]}\n")
-    given = ["scan", folder, "--list", held, "--surface", "public_post", "--out", out]
-    ran = run(*given, "--variants", "thorough", "-d", "thorough=40")
+    ran = run(
+        "scan", folder, "--list", held, "--surface", "public_post", "--out", out,
+        "--variants", "thorough", "-d", "thorough=40",
+    )  # fmt: skip
     assert "hashmatch: note: thorough=40: of 12 million pairs" in ran.err.decode()
     (record,) = out.read_text().splitlines()
     assert json.loads(record)["matches"][0]["max_distance"] == 40
