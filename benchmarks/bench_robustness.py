@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 
 from benchmarks.photographs import in_folders
-from benchmarks.robustness import false_pairs, named
+from benchmarks.robustness import columns, draw, false_pairs, hard_negatives, named, tables
 from benchmarks.robustness.drawing import WORDS, font, scripts, sentence, wrapped
 from benchmarks.robustness.rows import Row, rows, scene_for
-from hashmatch import registry
+from hashmatch import hash_image, registry
+from hashmatch.records.enums import LEVELS, Outcome
 from hashmatch.testing import picture
 
 if TYPE_CHECKING:
@@ -159,3 +160,104 @@ def test_tiles_do_not_overlap_and_know_their_photograph(tmp_path: Path) -> None:
         left, top, right, bottom = tile.box
         covered[top:bottom, left:right] += 1
     assert covered.min() == covered.max() == 1
+
+
+def test_hard_sets_are_drawn_and_counted() -> None:
+    photos = [Image.fromarray(picture(number, 480, 320)) for number in range(5)]
+    names = ["charts on the same axes", "profile pages of one app"]
+    sets = {name: hard_negatives.drawn(name, photos, 5, 1) for name in names}
+    for drawings in sets.values():
+        assert len({each.image.tobytes() for each in drawings}) == 5
+    found = hard_negatives.measure(iter(sets.items()), "pdq")
+    assert [(row["set"], row["level"]) for row in found] == [
+        (name, level) for name in names for level in LEVELS
+    ]
+    assert all(row["pairs"] == 20 for row in found)
+    # PDQ takes two profile pages of one app for the same picture, as they are.
+    assert found[4]["within"]["31"] > 0
+    assert found[4]["unmarked"] * 20 < found[4]["within"]["31"]
+    assert len(hard_negatives.table(found)) == 3 + len(names)
+
+
+@pytest.mark.parametrize("name", hard_negatives.SETS)
+def test_every_hard_set_draws_different_pictures(name: str) -> None:
+    photos = [Image.fromarray(picture(number, 480, 320)) for number in range(3)]
+    one, other = hard_negatives.drawn(name, photos, 2, 1)
+    assert one.image.tobytes() != other.image.tobytes()
+    assert one.image.tobytes() == hard_negatives.drawn(name, photos, 1, 1)[0].image.tobytes()
+
+
+def test_columns_are_scored_against_own_and_other_entries(tmp_path: Path) -> None:
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    for number in range(5):
+        Image.fromarray(picture(number, 480, 320)).save(photographs / f"{number}.png")
+    chosen = [row for row in ROWS if row.name in {"mirrored", "small, 32", "3:2 cut to 1:1"}]
+    found = in_folders([photographs])
+    into = tmp_path / "drawn"
+    drawn = draw.draw(found, found[:1], into, 3, 1, chosen)
+    assert draw.read(into) == drawn
+    assert len(drawn.queries) == 9
+    none, turned = (columns.hashmatch(drawn, 3, "pdq", level) for level in ("none", "orientations"))
+    assert none.pairs == turned.pairs == 6 * 4, "small ones are not hashed"
+    assert none.recall("mirrored", none.limit) == 0
+    assert turned.recall("mirrored", turned.limit) == 1
+    assert turned.rows["mirrored"].found_by == {"flip_left_right": 3}
+    assert turned.rows["mirrored"].hashes == 8
+    assert turned.rows["small, 32"].own == [257] * 3
+    assert none.limit_at(1.0) == 256
+    assert none.limit_at(1e-9) < min(none.others)
+    # Somebody else's column, given the same hashes, scores the same.
+    made = columns.Hashes("theirs", 256, 31)
+    for file in drawn.photographs:
+        made.entries[file] = hash_image(file).hashes.to_hex()
+    for query in drawn.queries:
+        hashed = hash_image(into / query.file)
+        made.queries[query.file] = (
+            hashed.hashes.to_hex() if hashed.outcome is Outcome.HASHED else []
+        )
+        made.entries[query.own] = hash_image(into / query.own).hashes.to_hex()
+    theirs = columns.score_hashes(made, drawn, 3)
+    assert [row.own for row in theirs.rows.values()] == [row.own for row in none.rows.values()]
+    assert theirs.others == none.others
+
+
+def test_files_that_are_drawn_already_are_left(tmp_path: Path) -> None:
+    Image.fromarray(picture(1, 480, 320)).save(tmp_path / "one.png")
+    found = in_folders([tmp_path])
+    chosen = [row for row in ROWS if row.name == "mirrored"]
+    drawn = draw.draw(found, found, tmp_path / "drawn", 1, 1, chosen)
+    file = drawn.path(drawn.queries[0].file)
+    before = file.read_bytes()
+    file.write_bytes(b"another")
+    draw.draw(found, found, tmp_path / "drawn", 1, 1, chosen)
+    assert file.read_bytes() == b"another" != before
+
+
+def test_tables_say_what_was_measured(tmp_path: Path) -> None:
+    queries = tuple(
+        draw.Query(row, family, number, f"queries/{row}/{number}.jpg", f"{number}.png")
+        for row, family in (("mirrored", "turned"), ("crop 5 %", "crop"))
+        for number in range(4)
+    )
+    drawn = draw.Drawn(tmp_path, queries, ("0.png",), ("0.png",) * 4, 1)
+    column = columns.Column("tool", 64, 8, 4)
+    column.rows = {
+        "mirrored": columns.RowResult([0, 2, 9, 65], 20, 8.0, 1.25, {"flip": 2}),
+        "crop 5 %": columns.RowResult([9, 10, 11, 30], 12, 8.0, 2.0),
+    }
+    column.others = {7: 1, 12: 10, 30: 999_989}
+    assert column.limit_at(1e-5) == 11, "eleven in a million are within 12"
+    assert column.limit_at(1e-6) == 11
+    assert column.limit_at(1e-7) == 6
+    text = "\n".join(tables.lines(drawn, [column]))
+    assert "| **turned** | **0.50** |" in text
+    assert "| crop 5 % | 0.00 |" in text
+    assert "| crop | 0.75 | 0.75 |" in text, "within 11"
+    assert "| tool | 8 | 4 | 1,000,000 | 7 | 1 | 1.0e-06 |" in text
+    column.name = "hashmatch pdq thorough"
+    text = "\n".join(tables.lines(drawn, [column]))
+    assert "| mirrored | 0.50 | 2 | 1 | 20 | 8 | 1.2 | flip 2 |" in text
+    said = tables.as_json([column])["hashmatch pdq thorough"]
+    assert said["rows"]["mirrored"]["own"] == [0, 2, 9, 65]
+    assert said["limits_at"] == {"1e-05": 11, "1e-06": 11}

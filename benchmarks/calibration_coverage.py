@@ -43,7 +43,8 @@ SCREENS = 600
 def tiles_of(folders: list[str], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return the hashes of tiles, and of which photograph each is; flat ones are left out."""
     hasher, chance = Pdq(), np.random.default_rng(seed)
-    words, of = [], []
+    words: list[np.ndarray] = []
+    of: list[int] = []
     paths = sorted(path for folder in folders for path in Path(folder).rglob("*") if path.is_file())
     for number, path in enumerate(paths):
         pixels = decode_image(str(path)).pixels
@@ -62,7 +63,7 @@ def tiles_of(folders: list[str], seed: int = 0) -> tuple[np.ndarray, np.ndarray]
 def screens(count: int, seed: int = 0) -> np.ndarray:
     """Return the hashes of drawn profile pages: one app's bar and disc, other texts."""
     hasher, chance = Pdq(), np.random.default_rng(seed)
-    words = []
+    words: list[np.ndarray] = []
     while len(words) < count:
         image = Image.new("RGB", (270, 540), "white")
         draw = ImageDraw.Draw(image)

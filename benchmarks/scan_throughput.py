@@ -9,7 +9,9 @@ this machine, and a loop that gets each object with boto3 and hashes it with thr
 people write it. The server takes its share of the same cores.
 
 ``python benchmarks/scan_throughput.py engine --images 20000`` times, in turns, the scan on one
-core, ``--engine local:1`` on one and ``--engine local:2`` on two, in parts of 5,000.
+core, ``--engine local:1`` on one and ``--engine local:2`` on two, in parts of 5,000. It says the
+CPU of each too, of all of its processes: what two workers take beyond one is what they lose, also
+on a machine that is busy with other things.
 
 Every scan is a process of its own, timed from the start of its workers to its last record, by its
 own report: the start takes most of a second. Rates are of the clock on the wall.
@@ -18,8 +20,10 @@ own report: the start takes most of a second. Rates are of the clock on the wall
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -36,6 +40,8 @@ from benchmarks.photographs import shipped
 
 DEMO = Path(__file__).parents[1] / "fixtures" / "lists" / "demo-pdq.csv"
 SIDE = 640
+SUBREAPER = 36
+"""PR_SET_CHILD_SUBREAPER of ``linux/prctl.h``."""
 SURFACE = "profile_photo"
 
 
@@ -46,6 +52,17 @@ def fill(folder: Path, count: int) -> None:
         picture = photographs[number % len(photographs)].convert("RGB").resize((SIDE, SIDE))
         turned = picture.rotate(number / 10)
         turned.save(folder / f"{number:05}.jpg", quality=85 + number % 10)
+
+
+def spent() -> float:
+    """Wait for all processes that this one started, and that they did, and return their CPU."""
+    while True:
+        try:
+            os.waitpid(-1, 0)  # those whose parent was killed are ours
+        except ChildProcessError:
+            break
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def scan(source: str, cores: set[int], count: int, env: dict[str, str], *more: str) -> float:
@@ -110,6 +127,17 @@ def told(rates: dict[str, list[float]]) -> None:
         )
 
 
+def told_cpu(taken: dict[str, list[float]]) -> None:
+    """Print the median CPU of each for a picture, and of each as a share of the first."""
+    first = next(iter(taken.values()))
+    for name, found in taken.items():
+        shares = [each / other for each, other in zip(found, first, strict=True)]
+        print(
+            f"{name}: {statistics.median(found):.2f} ms of CPU a picture, "
+            f"{statistics.median(shares):.3f} of the first"
+        )
+
+
 def ratio(rates: dict[str, list[float]], a: str, b: str, of: float = 1.0) -> None:
     """Print how many times as fast `a` is as `of` times `b`, in each round."""
     found = sorted(x / (of * y) for x, y in zip(rates[a], rates[b], strict=True))
@@ -123,6 +151,7 @@ def main() -> None:
     parser.add_argument("what", choices=["folder", "bucket", "engine"])
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--part-size", type=int, default=5000)
     asked = parser.parse_args()
     count = asked.images
     both = set(sorted(os.sched_getaffinity(0))[:2])
@@ -146,16 +175,25 @@ def main() -> None:
             ratio(rates, "scan, 2 cores", "1 thread", of=2)
             return
         if asked.what == "engine":
-            one, two = (["--engine", f"local:{n}", "--part-size", "5000"] for n in (1, 2))
-            rates = {"scan, 1 core": [], "local:1, 1 core": [], "local:2, 2 cores": []}
+            # What loses its parent becomes ours, so that its CPU is counted.
+            ctypes.CDLL(None).prctl(SUBREAPER, 1)
+            size = str(asked.part_size)
+            ways: dict[str, tuple[set[int], list[str]]] = {
+                "scan, 1 core": ({min(both)}, []),
+                "local:1, 1 core": ({min(both)}, ["--engine", "local:1", "--part-size", size]),
+                "local:2, 2 cores": (both, ["--engine", "local:2", "--part-size", size]),
+            }
+            rates, taken = {name: [] for name in ways}, {name: list[float]() for name in ways}
             scan(str(folder), both, count, {})
             for _ in range(asked.rounds):
-                rates["scan, 1 core"].append(scan(str(folder), {min(both)}, count, {}))
-                rates["local:1, 1 core"].append(scan(str(folder), {min(both)}, count, {}, *one))
-                rates["local:2, 2 cores"].append(scan(str(folder), both, count, {}, *two))
+                for name, (cores, more) in ways.items():
+                    before = spent()
+                    rates[name].append(scan(str(folder), cores, count, {}, *more))
+                    taken[name].append((spent() - before) / count * 1000)
             told(rates)
             ratio(rates, "local:1, 1 core", "scan, 1 core")
             ratio(rates, "local:2, 2 cores", "local:1, 1 core")
+            told_cpu(taken)
             return
         with s3_server.serving(Path(place)) as port:
             env = {

@@ -1,21 +1,35 @@
-"""Draw screens of made-up apps: chats without a picture, profile pages, lists and articles.
+"""Draw screens of made-up apps, and count how many match: `python benchmarks/screens.py`.
 
-Seeded and without a font file, so that every computer draws the same. Each app has a layout, a
-light or a dark theme and a script; two screens of one app differ in what people wrote, and say
-nothing about each other.
+Chats without a picture, profile pages, lists and articles: seeded and without a font file, so that
+every computer draws the same. Each app has a layout, a light or a dark theme and a script; two
+screens of one app differ in what people wrote, and say nothing about each other. Printed is what
+part of all pairs of two screens of one app match, and what part match without being marked, which
+is to be at most 1 %.
 """
 
 from __future__ import annotations
 
+import argparse
+import io
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+if __package__ in {None, ""}:  # run as a file, not with -m: the folder above is not on the path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+import hashmatch as hm
+from hashmatch.records.enums import LEVELS
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from hashmatch.records.enums import Level
 
 Color = tuple[int, int, int]
 SCRIPTS = ("latin", "cyrillic", "arabic", "devanagari", "han")
@@ -184,8 +198,18 @@ class App:
         return screen, np.random.default_rng(self.seed)
 
     def chat(self, number: int) -> Image.Image:
-        """Draw a chat without a picture in it."""
+        """Draw a chat without a picture in it, whose turns are as long as in others of the app."""
         screen, layout = self._screen(number)
+        return self._chat(screen, layout, np.random.default_rng(self.seed + 77))
+
+    def conversation(self, number: int) -> Image.Image:
+        """Draw a chat without a picture in it, whose turns are as long as they happen to be."""
+        screen, layout = self._screen(number)
+        return self._chat(screen, layout, screen.rng)
+
+    def _chat(
+        self, screen: Screen, layout: np.random.Generator, turns: np.random.Generator
+    ) -> Image.Image:
         tall = int(layout.integers(76, 110))
         radius, size = int(layout.choice([6, 14, 22])), int(layout.integers(22, 28))
         patterned = layout.random() < 0.3
@@ -198,9 +222,9 @@ class App:
                 x, y = layout.uniform(0, WIDTH), layout.uniform(0, HEIGHT)
                 screen.pen.arc((x, y, x + 26, y + 26), 0, 300, fill=grain, width=2)
         y = 40 + tall + 14.0
-        mine = bool(screen.rng.integers(2))
+        mine = bool(turns.integers(2))
         while True:
-            words = int(screen.rng.geometric(0.12)) + 1
+            words = int(turns.geometric(0.12)) + 1
             wide = min(0.74 * WIDTH, words * 2.9 * size + 30)
             high = screen.lines(words, wide - 30, size) * 1.35 * size + 26
             if y + high > HEIGHT - foot - 8:
@@ -209,8 +233,8 @@ class App:
             ground = self.theme.mine if mine else self.theme.theirs
             screen.pen.rounded_rectangle((left, y, left + wide, y + high), radius, fill=ground)
             screen.text(left + 15, y + 12, wide - 24, size, screen.ink_on(ground), words)
-            y += high + (8 if screen.rng.random() < 0.5 else 20)
-            if screen.rng.random() < 0.6:
+            y += high + (8 if turns.random() < 0.5 else 20)
+            if turns.random() < 0.6:
                 mine = not mine
         screen.status()
         screen.header(tall, round_picture=pictured)
@@ -287,6 +311,7 @@ class App:
 
 KINDS: dict[str, Callable[[App, int], Image.Image]] = {
     "chat": App.chat,
+    "conversation": App.conversation,
     "profile": App.profile,
     "list": App.settings,
     "article": App.article,
@@ -298,3 +323,66 @@ def apps(count: int = 12) -> Iterator[App]:
     for seed in range(count):
         themes = DARK if seed % 2 else LIGHT
         yield App(seed, themes[seed // 2 % 3], SCRIPTS[seed % len(SCRIPTS)])
+
+
+WAYS: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "JPEG 50": lambda image: _saved(image, "JPEG", 50),
+    "JPEG 85": lambda image: _saved(image, "JPEG", 85),
+    "JPEG 95": lambda image: _saved(image, "JPEG", 95),
+    "WebP 60": lambda image: _saved(image, "WEBP", 60),
+    "half, JPEG 85": lambda image: _saved(
+        image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS), "JPEG", 85
+    ),
+}
+"""How a screen is saved before it is looked up; what is on the list is as it was drawn."""
+
+
+def _saved(image: Image.Image, kind: str, quality: int) -> Image.Image:
+    file = io.BytesIO()
+    image.save(file, kind, quality=quality)
+    with Image.open(file) as opened:
+        return opened.convert("RGB")
+
+
+def matching_pairs(
+    app: App, kind: str, screens: int, level: Level, way: str
+) -> tuple[int, int, int]:
+    """Return how many pairs of different screens there are, match, and match without a mark."""
+    drawn = [KINDS[kind](app, number) for number in range(screens)]
+    hashes = [hm.hash_image(np.array(image), min_quality=0).hashes for image in drawn]
+    entries = tuple(hm.Entry(str(number)) for number in range(screens))
+    batch = hm.HashBatch.concatenate(hashes)
+    matcher = hm.Matcher(hm.HashList("screens", "1", batch.spec, batch, entries), variants=level)
+    matched = unmarked = 0
+    for number, image in enumerate(drawn):
+        pixels = np.array(WAYS[way](image))
+        result = matcher.check(pixels, surface="public_post", item_id=str(number))
+        matches = result.matches if isinstance(result, hm.ReviewRecord) else ()
+        others = [match for match in matches if match.entry != str(number)]
+        matched += len(others)
+        unmarked += sum(match.mostly_chrome is not True for match in others)
+    return screens * (screens - 1), matched, unmarked
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print a line for each kind of screen, level and way to save it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--apps", type=int, default=12)
+    parser.add_argument("--screens", type=int, default=12, help="of each kind and app")
+    parser.add_argument("--levels", nargs="+", choices=LEVELS, default=["none"])
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    options = parser.parse_args(arguments)
+    for kind in KINDS:
+        for level in options.levels:
+            for way in options.ways:
+                made = [
+                    matching_pairs(app, kind, options.screens, level, way)
+                    for app in apps(options.apps)
+                ]
+                pairs, matched, unmarked = (sum(column) for column in zip(*made, strict=True))
+                told = f"{kind}, {level}, {way}: {pairs:,} pairs, {matched / pairs:.1%} match"
+                print(f"{told}, {unmarked / pairs:.2%} unmarked", flush=True)
+
+
+if __name__ == "__main__":
+    main()

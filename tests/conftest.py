@@ -7,12 +7,16 @@ import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
+import processes
 from review_queues import clock, make_queue, postgres, where  # noqa: F401 - fixtures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 JIT = not os.environ.get("NUMBA_DISABLE_JIT")
 """Whether kernels are compiled; what they are compiled from is slow, and so is tried less."""
@@ -84,6 +88,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             left_out = [item for item in items if item.get_closest_marker(mark)]
             config.hook.pytest_deselected(items=left_out)
             items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Fail the last test of a file that leaves variables changed which an interpreter reads.
+
+    No process of a later test could be forked (see `processes`): each took a second more.
+    """
+    yield
+    left = processes.changed_at_start(os.environ)
+    if left and (nextitem is None or nextitem.path != item.path):
+        for name in left:
+            os.environ.pop(name, None)
+            if name in processes.ENVIRONMENT:
+                os.environ[name] = processes.ENVIRONMENT[name]
+        pytest.fail(f"{item.path.name} leaves changed: {', '.join(sorted(left))}")
 
 
 @pytest.fixture

@@ -42,11 +42,13 @@ RULES = "--list known.csv"
 CALLS = {
     "scan": f"photos {RULES} --surface public_post",
     "scan status": "state",
+    "calibrate": "known.csv --benign photos --out report.html",
     "rescan": f"kept {RULES}",
     "hash": "photos",
     "match": f"{'0' * 64} {RULES}",
     "list inspect": "known.csv",
     "list probe": "photos/tiles.png d0496e043497fbe5",
+    "list hubs": "known.csv",
     "list import": "known.csv --store new",
     "list update": "store more.csv",
     "list fetch": "",

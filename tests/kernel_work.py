@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 import hashmatch as hm
 from cli_tools import IMAGES, LISTS
 from hashmatch import registry
 from hashmatch.records.video_columns import VIDEO_SPEC
-from hashmatch.testing import hash_list, random_hashes
+from hashmatch.testing import hash_list, picture, random_hashes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +52,10 @@ def do_everything(folder: Path) -> None:
         for algorithm in pixels:
             hm.hash_image(path, algorithm, orientations=True)
         hm.hash_all(path, algorithms, variants="thorough")
+    places = np.arange(200) - 99.5
+    is_disc = np.hypot(places[:, None], places)[..., None] < 100
+    avatar = np.where(is_disc, picture(5, 200, 200), np.uint8(0))
+    hm.hash_all(avatar, pixels, variants="thorough")
     known = hm.read_list(LISTS / "demo-pdq.csv")
     for limit in (0, 5, known.spec.bits):
         hm.Matcher(known, max_distance=limit).look_up(known.hashes[:2])

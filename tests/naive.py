@@ -507,6 +507,27 @@ def video_shares(query: Sequence[int], entry: Sequence[int], limit: int) -> tupl
     )
 
 
+def flat_squares(
+    pixels: list[list[list[int]]], side: int, tolerance: int, samples: int
+) -> list[list[int]]:
+    """Return the colour of each square of a picture, as one number, and -1 where it is not flat."""
+    offsets = [i * (side - 1) // (samples - 1) for i in range(samples)]
+    found = []
+    for top in range(0, len(pixels) - side + 1, side):
+        line = []
+        for left in range(0, len(pixels[0]) - side + 1, side):
+            middle = pixels[top + side // 2][left + side // 2]
+            is_flat = all(
+                abs(level - known) <= tolerance
+                for y in offsets
+                for x in offsets
+                for level, known in zip(pixels[top + y][left + x], middle, strict=True)
+            )
+            line.append(middle[0] << 16 | middle[1] << 8 | middle[2] if is_flat else -1)
+        found.append(line)
+    return found
+
+
 def cell_means(pixels: NDArray[np.uint8], factor: int) -> list[list[float]]:
     """The mean luma of each square of pixels, those at the right and at the bottom perhaps cut."""
     height, width = pixels.shape[:2]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 PATIENCE = 600.0
 """Seconds until something is said to hang. It is there against that alone, and so is never short:
@@ -92,13 +92,13 @@ def _server() -> _Server:
     return _servers[os.getpid()]
 
 
-def _same_start(env: dict[str, str]) -> bool:
-    """Whether an interpreter started in `env` would have imported all as the server has."""
+def changed_at_start(env: Mapping[str, str]) -> set[str]:
+    """Return the variables for which an interpreter started in `env` would not be as the server is.
 
-    def relevant(variables: dict[str, str]) -> dict[str, str]:
-        return {k: v for k, v in variables.items() if k.startswith(READ_AT_START)}
-
-    return relevant(env) == relevant(ENVIRONMENT)
+    With any of them, a process is started afresh instead of being forked.
+    """
+    names = {name for name in {*env, *ENVIRONMENT} if name.startswith(READ_AT_START)}
+    return {name for name in names if env.get(name) != ENVIRONMENT.get(name)}
 
 
 class Process(subprocess.Popen[Any]):
@@ -119,7 +119,7 @@ class Process(subprocess.Popen[Any]):
         else:
             assert args.pop(0) == sys.executable
         env = dict(os.environ if given["env"] is None else given["env"])
-        if not _same_start(env):
+        if changed_at_start(env):
             execute(self, *values)
             return
         job = {

@@ -100,3 +100,13 @@ def options(port: int, **more: Any) -> dict[str, Any]:
         "region": "us-east-1",
         "virtual_hosted_style_request": "false",
     } | more
+
+
+def environment(port: int) -> dict[str, str]:
+    """Return the same for who is told by the environment."""
+    return {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_REGION": "us-east-1",
+    }

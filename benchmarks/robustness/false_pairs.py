@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if __package__ in {None, ""}:  # run as a file, not with -m: the folder above is not on the path
     sys.path[0] = str(Path(__file__).resolve().parents[2])
@@ -34,12 +34,26 @@ from hashmatch.records.enums import LEVELS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from hashmatch.interfaces import Hasher
     from hashmatch.records.enums import Level
 
 GRIDS = (1, 2, 3, 4)
 LEAST = 150
 """Pixels of a tile's shorter side at least."""
+
+
+class Picture(Protocol):
+    """What is asked for; two with the same `path` are not different pictures."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def path(self) -> Path: ...
+
+    def pixels(self) -> NDArray[np.uint8]: ...
 
 
 def kind_of(question: str) -> str:
@@ -98,7 +112,7 @@ class Found:
         }
 
 
-def count(pictures: Sequence[Photograph], hasher: Hasher, level: Level) -> Found:
+def count(pictures: Sequence[Picture], hasher: Hasher, level: Level) -> Found:
     """Ask for every picture among all those of other photographs."""
     limit = hasher.max_distance
     bits = hasher.spec.bits
@@ -110,6 +124,8 @@ def count(pictures: Sequence[Photograph], hasher: Hasher, level: Level) -> Found
         if quality is None or quality >= hasher.min_quality:
             kept.append(picture)
             words.append(hashes)
+    if not kept:
+        return found
     index = HashIndex.build(HashBatch.concatenate(words))
     paths = np.array([str(picture.path) for picture in kept])
     ask(hasher, kept[0].pixels(), level)  # kernels are compiled, or read, by the first call
@@ -133,7 +149,7 @@ def count(pictures: Sequence[Photograph], hasher: Hasher, level: Level) -> Found
 
 
 def _note(
-    found: Found, pictures: Sequence[Photograph], number: int, names: Sequence[str],
+    found: Found, pictures: Sequence[Picture], number: int, names: Sequence[str],
     question: Any, entry: Any, distance: Any,
 ) -> None:  # fmt: skip
     """Add what one picture's questions found among the others' hashes."""

@@ -129,7 +129,7 @@ def _shown(image: Image.Image, share: float) -> Image.Image:
 
 def chat(
     image: Image.Image | None, scene: Scene, share: float, dark: bool, patterned: bool = False,
-    colours: App | None = None, script: str = "",
+    colours: App | None = None, script: str = "", most: int = 100,
 ) -> tuple[Image.Image, tuple[int, int, int, int] | None]:  # fmt: skip
     """Return a chat with a picture among the messages, and the box that the picture is in.
 
@@ -139,6 +139,8 @@ def chat(
         The picture; without one there are messages only.
     share : float
         Of the screen's width that it takes.
+    most : int
+        Messages besides, fewer if the screen is full. They stand at its lower end.
     """
     colours = colours or app(scene, dark)
     script = script or scene.script()
@@ -158,13 +160,13 @@ def chat(
         drawn.paste(inner, (6, 6), inner)
         bubbles.append(Bubble(drawn, mine, True))
         room -= drawn.height + 24
-    while True:
+    for _ in range(most):
         said = _said(scene, colours, script, scene.random.random() < 0.5)
         room -= said.drawn.height + 24
         if room < 0:
             break
         bubbles.insert(scene.random.randint(0, len(bubbles)), said)
-    place, box = top + 30, None
+    place, box = bottom - 30 - sum(bubble.drawn.height + 24 for bubble in bubbles) + 24, None
     for bubble in bubbles:
         left = WIDTH - 36 - bubble.drawn.width if bubble.mine else 36
         screen.paste(bubble.drawn, (left, place), bubble.drawn)
@@ -216,6 +218,27 @@ def viewer(image: Image.Image, scene: Scene, dark: bool) -> Image.Image:
     if scene.random.random() < 0.5:
         words = scene.text(script, 2, 6)
         draw.text((WIDTH / 2, HEIGHT - 190), words, colours.header_ink, font(36, script), "mm")
+    return screen
+
+
+def inbox(image: Image.Image, scene: Scene, colours: App, script: str) -> Image.Image:
+    """Return a list of chats of one app: small avatars, names, the last words of each."""
+    screen = Image.new("RGB", (WIDTH, HEIGHT), colours.wall)
+    _bar(screen, scene, colours, script, title=False)
+    draw = ImageDraw.Draw(screen)
+    draw.text((48, STATUS + 80), "Chats", colours.ink, font(64), "lm")
+    for row in range(11):
+        middle = STATUS + 240 + 164 * row
+        face = disc(image if row == 0 else scene.other(), 116)
+        screen.paste(face, (40, middle - 58), face)
+        draw.text((190, middle - 28), scene.text(script, 1, 2), colours.ink, font(42, script), "lm")
+        words = scene.text(script, 3, 5)
+        draw.text((190, middle + 30), words, colours.faint, font(34, script), "lm")
+        time = f"{scene.random.randrange(24)}:{scene.random.randrange(60):02}"
+        draw.text((1040, middle - 28), time, colours.faint, font(30), "rm")
+    draw.rectangle((0, HEIGHT - INPUT, WIDTH, HEIGHT), colours.header)
+    for x in (140, 410, 680, 950):
+        draw.ellipse((x - 28, HEIGHT - 106, x + 28, HEIGHT - 50), None, colours.header_ink, 5)
     return screen
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, as_completed
 from pyarrow import parquet
 
 from hashmatch.arrow import Match
@@ -27,4 +27,7 @@ if __name__ == "__main__":
         Client(cluster) as client,
     ):
         files = sorted(str(path) for path in Path("photos").glob("*.parquet"))
-        client.gather(client.map(match_file, files))
+        waiting = set(client.map(match_file, files))
+        for future in as_completed(waiting):
+            future.result()  # raises what the task did
+            waiting.discard(future)  # or else it is done again if its worker dies

@@ -96,6 +96,18 @@ class Framing(NamedTuple):
     turn: float = 0.0
 
 
+class Disc(NamedTuple):
+    """A disc in a picture whose content is not its own, say a sticker.
+
+    ``x`` and ``y`` are its centre in parts of the width and the height, and ``radius`` is in parts
+    of the root of the picture's area.
+    """
+
+    x: float
+    y: float
+    radius: float
+
+
 @runtime_checkable
 class FramedHasher(OrientedHasher, Protocol):
     """A hasher that hashes a picture in other frames, hundreds of them at about its usual cost.
@@ -103,8 +115,26 @@ class FramedHasher(OrientedHasher, Protocol):
     These hashes are near those of the reframed pixels, not equal to them.
     """
 
-    def hash_framings(self, data: NDArray[np.uint8], framings: tuple[Framing, ...]) -> HashBatch:
-        """Return a batch of as many hashes as there are `framings`, in their order."""
+    def hash_framings(
+        self,
+        data: NDArray[np.uint8],
+        framings: tuple[Framing, ...],
+        oriented: tuple[Framing, ...] = (),
+        hidden: tuple[Disc, ...] = (),
+    ) -> HashBatch:
+        """Return one hash of each of `framings`, eight of each of `oriented`, one for each disc.
+
+        Parameters
+        ----------
+        data : ndarray of uint8, shape (height, width, 3)
+            Upright RGB, contiguous.
+        framings : tuple of Framing
+            Hashed as they are.
+        oriented : tuple of Framing
+            Hashed in all eight orientations, in the order of `Orientation`.
+        hidden : tuple of Disc
+            The whole picture is hashed with this disc filled from what is around it.
+        """
         ...
 
 
@@ -123,6 +153,21 @@ class InvertibleHasher(OrientedHasher, Protocol):
 
     def inverted(self, hashes: HashBatch) -> HashBatch:
         """Return the hashes of the negatives of the pictures that have `hashes`."""
+        ...
+
+
+@runtime_checkable
+class RoundHasher(OrientedHasher, Protocol):
+    """A hasher that guesses what was around a picture of which only a disc is left."""
+
+    def hash_round(self, data: NDArray[np.uint8]) -> HashBatch:
+        """Return eight hashes, in the order of `Orientation`, for each of its guesses.
+
+        Parameters
+        ----------
+        data : ndarray of uint8, shape (height, width, 3)
+            Upright RGB, contiguous; what is outside of the ellipse within its sides is not known.
+        """
         ...
 
 
@@ -157,6 +202,11 @@ def is_oriented(hasher: Hasher) -> TypeGuard[OrientedHasher]:
 def is_framed(hasher: Hasher) -> TypeGuard[FramedHasher]:
     """Return whether `hasher` is a `FramedHasher`."""
     return hasattr(hasher, "hash_framings")
+
+
+def is_round(hasher: Hasher) -> TypeGuard[RoundHasher]:
+    """Return whether `hasher` is a `RoundHasher`."""
+    return hasattr(hasher, "hash_round")
 
 
 def is_invertible(hasher: Hasher) -> TypeGuard[InvertibleHasher]:

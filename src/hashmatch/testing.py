@@ -24,17 +24,20 @@ from hashmatch._drawing import picture as picture
 from hashmatch._drawing import random_hashes as random_hashes
 from hashmatch.errors import RejectedRow
 from hashmatch.interfaces import (
+    Disc,
     EnlargingHasher,
     Exchange,
     ExchangeField,
     FramedHasher,
     Framing,
     Hasher,
+    InvertibleHasher,
     ListOptions,
     ListReader,
     ListRow,
     OrientedHasher,
     PlainRows,
+    RoundHasher,
     Sink,
     Source,
     passed_over,
@@ -240,6 +243,17 @@ def check_hasher(hasher: Hasher) -> None:
             assert len(framed) == len(framings), "there is one hash for each framing"
             assert framed == hasher.hash_framings(data.copy(), framings), "framings gave two hashes"
             assert framed.spec == hasher.spec, "hashes of framings are not of its spec"
+            more = hasher.hash_framings(data, framings, framings[1:], (Disc(0.4, 0.5, 0.2),))
+            assert len(more) == len(framings) + 8 * 2 + 1, "framings or discs gave no hashes"
+            assert more[: len(framings)] == framed, "framings come first"
+            assert more[3:4] == framed[1:2], "the first of eight orientations is not the framing"
+        if isinstance(hasher, InvertibleHasher):
+            negative = hasher.inverted(hashes)
+            assert hasher.inverted(negative) == hashes, "inverted twice it is not the hash"
+        if isinstance(hasher, RoundHasher):
+            guesses = hasher.hash_round(data)
+            assert len(guesses) % 8 == 0, "there are eight orientations of each guess"
+            assert guesses == hasher.hash_round(data.copy()), "guesses gave two hashes"
 
 
 def check_list_reader(

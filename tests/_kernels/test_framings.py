@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import naive
-from hashmatch._kernels import borders, enlarge, extrapolate, framings, pdq_bits
+from hashmatch._kernels import borders, enlarge, extrapolate, framings, membrane, pdq_bits
 from hashmatch._kernels.pdq import DCT, hash_samples
 from hashmatch.hashers import _pdq_framings
 from hashmatch.hashers.pdq import Pdq
@@ -175,6 +175,49 @@ def test_the_upper_half_equals_sorting() -> None:
             assert bits(out) == sum(1 << i for i in range(256) if above[i])
     pdq_bits.above_median(np.zeros(256, np.float32), out)
     assert not out.any()
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
+def test_the_eight_orientations_equal_those_of_turned_coefficients(scale: float) -> None:
+    values = np.random.default_rng(4).standard_normal((16, 16)).astype(np.float32) * scale
+    signs = np.where(np.arange(16) % 2, 1, -1)  # coefficient 0 is frequency 1
+    down, across = values * signs[:, None], values * signs
+    both = down * signs
+    expected = [values, across.T, both, down.T, down, across, values.T, both.T]
+    out = np.empty((8, 4), np.uint64)
+    pdq_bits.in_all_orientations(np.float32(values).reshape(-1), out)
+    one = np.empty(4, np.uint64)
+    for row, turned in zip(out, expected, strict=True):
+        pdq_bits.above_median(np.ascontiguousarray(turned, np.float32).reshape(-1), one)
+        assert row.tolist() == one.tolist()
+
+
+@pytest.mark.parametrize("ratio", [0.6, 1.0, 1.7])
+def test_a_disc_is_filled_as_by_relaxing_a_membrane(ratio: float) -> None:
+    """The oracle takes the mean of each cell's neighbours until nothing changes."""
+    grey, _ = small(picture(3, 96, 80))
+    down, across = 9 * ratio**0.5, 9 / ratio**0.5
+    y, x = np.mgrid[:CELLS, :CELLS] + 0.5
+    within = np.hypot((y - 30) / down, (x - 25) / across) < 1
+    filled = np.where(within, grey.mean(), grey).astype(np.float64)
+    weights = 1 / ratio, ratio  # cells are `ratio` times as wide as high
+    for _ in range(1500):
+        beside = filled[1:-1, :-2] + filled[1:-1, 2:]
+        above = filled[:-2, 1:-1] + filled[2:, 1:-1]
+        mean = (weights[0] * beside + weights[1] * above) / (2 * sum(weights))
+        filled[1:-1, 1:-1] = np.where(within[1:-1, 1:-1], mean, filled[1:-1, 1:-1])
+    expected = bits(_hashed(filled))
+    hashes = np.empty((1, 4), np.uint64)
+    centre, whole = np.array([[30, 25]]), _pdq_framings.WHOLE
+    membrane.without_discs(grey, whole, centre, *membrane.membrane(down, across), hashes)
+    before = (bits(_hashed(grey)) ^ expected).bit_count()
+    assert (bits(hashes[0]) ^ expected).bit_count() <= min(16, before // 2)
+
+
+def _hashed(grey: NDArray[np.float64] | NDArray[np.float32]) -> NDArray[np.uint64]:
+    whole, out = _pdq_framings.WHOLE, np.empty(4, np.uint64)
+    pdq_bits.above_median(np.float32(whole @ np.float32(grey) @ whole.T).reshape(-1), out)
+    return out
 
 
 @FEW

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pyarrow as pa
 import pytest
@@ -24,6 +25,7 @@ def client() -> Iterator[Client]:
     from distributed import Client, LocalCluster
 
     with (
+        mock.patch.dict(os.environ),  # which its nannies change
         LocalCluster(
             n_workers=2, threads_per_worker=2, dashboard_address="127.0.0.1:0", host="127.0.0.1"
         ) as cluster,

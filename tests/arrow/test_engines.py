@@ -17,6 +17,7 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pyarrow as pa
 import pytest
@@ -41,8 +42,8 @@ WORKERS = 2
 FILES = 20
 PER_FILE = -(-COUNT // FILES // PER_BATCH)
 """Batches of a file, and so of a task."""
-PER_KILL = PER_FILE + 1 + PER_FILE // 2
-"""Batches that a process does before it may be killed: a whole task, however slow the machine."""
+PER_KILL = 3 * PER_FILE
+"""Batches that a process does before it may be killed: three tasks, however slow the machine."""
 KILL_EVERY = 4.0
 
 
@@ -154,6 +155,7 @@ def test_dask(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kil
     # A task whose workers die is done again, more often than the three times of the default:
     # here it is we who kill, and no row of ours can.
     with (
+        mock.patch.dict(os.environ),  # which its nannies change
         dask.config.set({"distributed.scheduler.allowed-failures": 100}),
         LocalCluster(
             n_workers=WORKERS, threads_per_worker=1, host="127.0.0.1",
@@ -163,10 +165,14 @@ def test_dask(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kil
     ):  # fmt: skip
 
         def run() -> pa.Table:
-            futures = client.map(part, sorted(map(str, Path(files).iterdir())), pure=False)
-            # Taken as they come: what a worker holds is done again if it is killed.
-            done = as_completed(futures, with_results=True)
-            return pa.Table.from_batches([batch for _, answer in done for batch in answer])
+            waiting = set(client.map(part, sorted(map(str, Path(files).iterdir())), pure=False))
+            answers: list[pa.RecordBatch] = []
+            # Taken as they come, and let go: what a worker holds is done again if it is killed.
+            for future, answer in as_completed(waiting, with_results=True):
+                answers += answer
+                waiting.discard(future)
+                future.release()
+            return pa.Table.from_batches(answers)
 
         answer = kill.run("dask", run)
     assert in_order(answer) == expected
@@ -184,8 +190,11 @@ def test_ray(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kill
     )  # fmt: skip
     try:
         kill = Kills(tmp_path, kills=kills)
-        data = ray.data.read_parquet(files).map_batches(
-            kill.match, batch_format="pyarrow", batch_size=PER_BATCH, num_cpus=1
+        # Ray makes one block, and so one task, of all the files, as they are small.
+        data = (
+            ray.data.read_parquet(files)
+            .repartition(target_num_rows_per_block=PER_FILE * PER_BATCH)
+            .map_batches(kill.match, batch_format="pyarrow", batch_size=PER_BATCH, num_cpus=1)
         )
 
         answer = kill.run("ray", lambda: pa.concat_tables(ray.get(data.to_arrow_refs())))
@@ -196,11 +205,18 @@ def test_ray(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kill
 
 @pytest.mark.skipif(find_spec("pyspark") is None, reason="pyspark is not installed")
 @pytest.mark.parametrize("kills", [False, True], ids=["undisturbed", "killed"])
-def test_spark(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kills: bool) -> None:
+def test_spark(
+    files: str,
+    expected: list[dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    kills: bool,
+) -> None:
     from pyspark.sql import SparkSession
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     spark = (
         SparkSession.builder.master(f"local[{WORKERS}, 50]")
         .config("spark.pyspark.python", sys.executable)
@@ -224,10 +240,13 @@ def test_spark(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, ki
 
 
 @pytest.mark.skipif(find_spec("daft") is None, reason="daft is not installed")
-def test_daft(files: str, expected: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_daft(
+    files: str, expected: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In processes of its own: native Daft has no worker that could be killed alone."""
     import daft
 
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     kill = Kills(tmp_path, kills=False)
 
     @daft.cls(use_process=True, max_concurrency=WORKERS)

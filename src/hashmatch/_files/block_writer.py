@@ -25,6 +25,7 @@ from hashmatch._files.block_format import (
     padded,
     refuse_big_endian,
 )
+from hashmatch._files.huge_pages import in_huge_pages
 from hashmatch.errors import IndexFileError, UsageError
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class FileArena:
         if not size:
             return np.zeros(shape, kind)
         mapping = mmap.mmap(self._file, size, mmap.MAP_SHARED, offset=begin)
+        in_huge_pages(mapping)
         self._mapped.append(mapping)
         return np.ndarray(shape, kind, mapping)
 

@@ -186,3 +186,30 @@ def spread(edge: NDArray[np.float32], blur: NDArray[np.float32], out: NDArray[np
             for x in range(edge.shape[0]):
                 line[x] += weights[x] * value
         out[distance] = line
+
+
+@kernel
+def guessed(
+    cells: NDArray[np.float32],
+    unknown: NDArray[np.int64],
+    known: NDArray[np.int64],
+    weights: NDArray[np.float32],
+) -> None:
+    """Give the `unknown` of `cells` (n,) their expected values, given those that are `known`.
+
+    ::
+
+        cells[unknown] = mean + (cells[known] - mean) @ weights  # the mean of the known ones
+
+    It is a kernel since a product of this size wakes the threads of a linear algebra library.
+    """
+    mean = np.float32(0.0)
+    for k in range(known.shape[0]):
+        mean += cells[known[k]] / np.float32(known.shape[0])
+    values = np.full(unknown.shape[0], mean, np.float32)
+    for k in range(known.shape[0]):
+        line, value = weights[k], cells[known[k]] - mean
+        for i in range(values.shape[0]):
+            values[i] += value * line[i]
+    for i in range(values.shape[0]):
+        cells[unknown[i]] = values[i]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch._kernels.jit import kernel
-from hashmatch._kernels.pdq_bits import COEFFICIENTS, above_median
+from hashmatch._kernels.pdq_bits import COEFFICIENTS, above_median, in_all_orientations
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,6 +77,8 @@ def framed(
     rows: NDArray[np.float32],
     columns: NDArray[np.float32],
     starts: NDArray[np.int64],
+    places: NDArray[np.int64],
+    oriented: NDArray[np.bool_],
     out: NDArray[np.uint64],
 ) -> None:
     """Hash framings of `picture` into `out`, those of one pair of `rows` after the other.
@@ -91,7 +93,9 @@ def framed(
         `axis` of left and right edges, transposed, for each of the q framings.
     starts : ndarray of int64, shape (r + 1,)
         Framings ``starts[i]`` to ``starts[i + 1]`` have ``rows[i]``.
-    out : ndarray of uint64, shape (q, 4)
+    places, oriented : ndarray of int64 and bool, shape (q,)
+        Where each one's hash goes, and whether it is the first of those in all eight orientations.
+    out : ndarray of uint64, shape (n, 4)
     """
     half = np.empty((COEFFICIENTS, picture.shape[1]), np.float32)
     flat = np.empty(COEFFICIENTS * COEFFICIENTS, np.float32)
@@ -105,7 +109,11 @@ def framed(
             for k in range(COEFFICIENTS):
                 for j in range(COEFFICIENTS):
                     flat[COEFFICIENTS * k + j] = block[k, left + j]
-            above_median(flat, out[framing])
+            place = places[framing]
+            if oriented[framing]:
+                in_all_orientations(flat, out[place : place + 8])
+            else:
+                above_median(flat, out[place])
 
 
 @kernel
@@ -158,6 +166,8 @@ def turned(
     picture: NDArray[np.float32],
     corners: NDArray[np.float64],
     whole: NDArray[np.float32],
+    places: NDArray[np.int64],
+    oriented: NDArray[np.bool_],
     out: NDArray[np.uint64],
 ) -> None:
     """Hash turned framings of `picture` into `out`.
@@ -169,7 +179,8 @@ def turned(
         As for `turned_samples`.
     whole : ndarray of float32, shape (16, n)
         `axis` of n samples without a margin.
-    out : ndarray of uint64, shape (q, 4)
+    places, oriented, out
+        As for `framed`.
     """
     cells = whole.shape[1]
     samples = np.empty((cells, cells), np.float32)
@@ -180,4 +191,8 @@ def turned(
         turned_samples(picture, corners[framing], samples)
         times(whole, samples, 0, half)
         times(half, across, 0, block)
-        above_median(block.reshape(-1), out[framing])
+        place = places[framing]
+        if oriented[framing]:
+            in_all_orientations(block.reshape(-1), out[place : place + 8])
+        else:
+            above_median(block.reshape(-1), out[place])

@@ -35,6 +35,7 @@ from hashmatch.records.images import ImageError, ImageItem
 from hashmatch.retry import Tries, list_items, read_item, until_available
 from hashmatch.scan.pipeline import Concurrency, Pipeline
 from hashmatch.scan.scan import ScanOptions
+from hashmatch.sources.bucket import BucketSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -265,8 +266,8 @@ class HashTable:
     Parameters
     ----------
     place : str or path
-        A table, a folder of them, or a bucket's: ``s3://bucket/hashes``. A table of a bucket is
-        read into memory as a whole: make it in shards.
+        A table, a folder of them, or a bucket's: ``s3://bucket/hashes``. Of a table in a bucket,
+        some thousand rows are read at a time.
     surface : Surface or str, optional
         Where its pictures were published, if its rows do not say it.
     allow_private : sequence of str
@@ -338,6 +339,9 @@ class HashTable:
                 if not item.key.endswith(SUFFIX):
                     continue
                 found = True
+                if isinstance(source, BucketSource):
+                    yield item.key, source.open(item, tries)
+                    continue
                 data = read_item(source, item, tries)[1]
                 if isinstance(data, ImageError):
                     raise SourceError(f"cannot read {item.key} of {self.place}: {data.reason}")

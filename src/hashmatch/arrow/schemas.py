@@ -15,6 +15,7 @@ from msgspec import UNSET
 
 from hashmatch import registry
 from hashmatch.errors import UsageError
+from hashmatch.hashing.chrome import ChromeMeter
 from hashmatch.records.enums import Outcome
 from hashmatch.records.hashes import HashBatch, HashSpec
 from hashmatch.records.images import HashedImage
@@ -75,11 +76,13 @@ IMAGES = pa.list_(
             ("decode_policy", pa.string()),
             ("variants", _TEXTS),
             ("hashes", pa.binary()),
+            ("chrome", pa.list_(pa.struct([("view", pa.string()), ("share", pa.float64())]))),
         ]
     )
 )
 """All that was hashed of a picture, a `hashmatch.HashedImage` each; ``hashes`` has those of its
-``variants`` one after the other."""
+``variants`` one after the other. ``chrome`` is how much of the picture, and of each view of it, is
+plain colour, text and lines; older tables do not have it."""
 
 
 def hash_schema(algorithm: str = "pdq") -> pa.Schema:
@@ -210,6 +213,9 @@ def _image(one: HashedImage) -> dict[str, Any]:
         "damaged": one.damaged, "media_type": one.media_type, "frame": one.frame,
         "decode_policy": one.decode_policy, "variants": list(map(str, one.variants)),
         "hashes": _bytes(one.hashes),
+        "chrome": None if one.chrome is None else [
+            {"view": view, "share": share} for view, share in one.chrome.shares().items()
+        ],
     }  # fmt: skip
 
 
@@ -236,12 +242,18 @@ def _hashed_image(key: str, one: Mapping[str, Any]) -> HashedImage:
             key, known if known == spec else spec, Outcome(one["outcome"]),
             HashBatch.from_bytes(spec, one["hashes"]), one["reason"], one["quality"],
             one["width"], one["height"], one["damaged"], one["media_type"], one["frame"],
-            one["decode_policy"], tuple(one["variants"]),
+            one["decode_policy"], tuple(one["variants"]), _chrome(one.get("chrome")),
         )  # fmt: skip
     except (TypeError, ValueError) as error:
         raise UsageError(
             f"cannot read the hashes of {key}: {error}. Give the column images as Hash makes it."
         ) from None
+
+
+def _chrome(shares: Sequence[Mapping[str, Any]] | None) -> ChromeMeter | None:
+    if shares is None:
+        return None
+    return ChromeMeter.of({each["view"]: each["share"] for each in shares})
 
 
 def _bytes(hashes: HashBatch) -> bytes:

@@ -173,7 +173,7 @@ def calibrate(
 
     Parameters
     ----------
-    pictures : iterable of (ImageItem, hashes or ItemOutcome)
+    pictures : iterable of (ImageItem, HashedImage or ItemOutcome)
         The sample, hashed by this matcher: `hashmatch.calibration.pictures.hashed_pictures`.
     matcher : Matcher
         With the lists, the limits and the level of a scan. Its rules that suppress are not asked.
@@ -348,7 +348,7 @@ class _Line(msgspec.Struct):
 def write_questions(path: str | os.PathLike[str], questions: Sequence[Question]) -> None:
     """Write what a person is to look at, a JSON line for each picture, to be filled in.
 
-    Whoever looks writes ``"answer"``: of a picture near an entry ``listed`` or ``false``, of one
+    A person fills in ``"answer"``: of a picture near an entry ``listed`` or ``false``, of one
     near another picture ``duplicate`` or ``different``. SinkError if it cannot be written.
 
     Parameters

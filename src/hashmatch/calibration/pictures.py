@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from hashmatch import registry
 from hashmatch.errors import UsageError
 from hashmatch.matching.clips import pool_of
+from hashmatch.records.enums import Surface
 from hashmatch.records.images import ImageError, ItemOutcome
 from hashmatch.retry import Tries, list_items
 from hashmatch.scan.pipeline import Concurrency, Pipeline
@@ -24,14 +27,14 @@ _DEFAULTS = ScanOptions()
 
 
 def hashed_pictures(
-    source: Source, matcher: Matcher, *, options: ScanOptions = _DEFAULTS
+    source: Source | str | os.PathLike[str], matcher: Matcher, *, options: ScanOptions = _DEFAULTS
 ) -> Iterator[Picture]:
     """Read and hash every picture of a source as a scan does; nothing is looked up or recorded.
 
     Parameters
     ----------
-    source : Source
-        The sample. It is closed at the end.
+    source : Source, str or path
+        The sample: a source, or the folder, file or URL of one. It is closed at the end.
     matcher : Matcher
         Says what pictures are hashed as.
     options : ScanOptions
@@ -47,6 +50,9 @@ def hashed_pictures(
     SourceError
         If the source cannot be listed, or nothing can be read from it any more.
     """
+    if isinstance(source, str | os.PathLike):
+        # Nothing is recorded of it, so that it makes no difference on which surface it was.
+        source = registry.open_source(os.fspath(source), Surface.PUBLIC_POST)
     tries = options.tries or Tries()
     decode = options.decode or matcher.decode
     pool = pool_of(decode)
@@ -98,8 +104,8 @@ def kept_pictures(archive: Archive, matcher: Matcher) -> Iterator[Picture]:
         missing = ", ".join(spec.algorithm for spec in needed - set(file.specs))
         if missing:
             raise UsageError(
-                f"cannot calibrate with these hashes: there are none of {missing}, which a list "
-                "is of. Hash the pictures by it too"
+                f"cannot calibrate with these hashes: a list needs {missing}, and the pictures "
+                "have no such hash. Hash them by it as well"
             )
         file.verify()
         for number in range(len(file)):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hashmatch._files.atomic import OutputFile
-from hashmatch._plots import THEMES, WIDTHS, Estimate, log_curve, svg, whiskers
+from hashmatch._plots.plots import THEMES, WIDTHS, Estimate, log_curve, svg, whiskers
 from hashmatch.records.calibration import PER, interval, predicted
 from hashmatch.records.entries import Entry
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from hashmatch._plots import Plot
+    from hashmatch._plots.plots import Plot
     from hashmatch.calibration.calibrate import Calibration, ListResult, Question
     from hashmatch.matching.matcher import Matcher
     from hashmatch.records.calibration import DistanceCount, Expected
@@ -32,6 +32,8 @@ SCHEMA = "hashmatch.calibration-report/1"
 MOST_QUESTIONS = 100
 """Pictures that the page names; the file of questions has all."""
 COLOURS = {name: f"var(--{name})" for name in THEMES["light"]}
+ROUND = 8
+"""Bits between the rows of a table where nothing was seen."""
 BEYOND = 24
 """Bits beyond the limit that plots show."""
 STYLE = """
@@ -42,9 +44,10 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; } h3 { fon
 .scroll { overflow-x: auto; } svg, img { display: block; max-width: 100%; }
 table { border-collapse: collapse; margin: 8px 0; }
 th, td { text-align: left; padding: 4px 12px 4px 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
+  vertical-align: top; } td { font-variant-numeric: tabular-nums; }
 p.big { font-size: 1.15rem; } .soft { color: var(--soft); } a { color: var(--confirmed); }
-td.key { overflow-wrap: anywhere; } .narrow { display: none; }
+td { white-space: nowrap; } td.key { white-space: normal; overflow-wrap: anywhere; }
+.narrow { display: none; }
 img.small { width: 96px; filter: blur(3px) grayscale(1); }
 @media (max-width: 680px) { .wide { display: none; } .narrow { display: block; } }
 """
@@ -76,7 +79,7 @@ class Shown:
     Parameters
     ----------
     link : callable
-        Given a key, returns where the picture is, for the browser of whoever reads the page; or
+        Given a key, returns where the picture is, for the browser of a reader; or
         None if it has no such place.
     thumbnails : mapping of str to str
         By keys, small pictures as ``data:`` addresses.
@@ -152,7 +155,7 @@ def expectations(matcher: Matcher, pictures: int | None) -> Iterator[str]:
     for one in matcher.indexed:
         known = one.known
         found = known.calibration(plan.variants, plan.min_quality)
-        if found is None:
+        if found is None or one.wider:  # it is of one limit
             continue
         limit = known.limit_of(Entry(), one.default).bits
         name = f"list {known.name} version {known.version}, {known.spec.algorithm}"
@@ -389,10 +392,10 @@ def _of_list(one: ListResult) -> Iterator[str]:
     found = kept.expected(one.limit)
     if found is not None:
         yield f'<p class="big"><strong>{escape(wording(found, PER))}</strong></p>'
-    last = min(kept.reach, one.limit + BEYOND)
+    nearest = kept.curve[0].distance if kept.curve else 0
+    last = min(kept.reach, max(one.limit, nearest) + BEYOND)
     points = [each for each in kept.curve if each.distance <= last]
     estimates = [_estimate(each, kept.pictures) for each in points]
-    first = kept.curve[0].distance if kept.curve else last
     fit = [(float(d), share * PER) for d, share, *_ in _fitted(one) if d <= last]
     if not any(each.distance <= one.limit for each in kept.curve):
         bound = interval(0)[1] / max(1, kept.pictures) * PER
@@ -404,13 +407,12 @@ def _of_list(one: ListResult) -> Iterator[str]:
                                     one.limit),
             f"False records in {PER:,} pictures for each limit in bits, with 95 % intervals",
         )  # fmt: skip
-        fitted = (
-            "; the orange line is the fitted tail, which goes on below what was seen" if fit else ""
-        )
+        seen = f"No picture was nearer than {nearest} bits" if kept.curve else "No picture was near"
+        tail = "; the orange line is the fitted tail, which continues below what was seen"
+        fitted = tail if fit else ""
         yield (
             f'<p class="soft">False records in {PER:,} harmless pictures for each limit; the '
-            f"upright line is the limit in force{fitted}. No picture was nearer than {first} "
-            "bits.</p>"
+            f"upright line is the limit in force{fitted}. {seen}.</p>"
         )
         yield from _table(
             ["limit", "of the sample", f"in {PER:,}", "95 % interval of the rate", "fitted"],
@@ -434,7 +436,7 @@ def _of_list(one: ListResult) -> Iterator[str]:
 def _estimate(one: DistanceCount, pictures: int) -> Estimate:
     scale = PER / max(1, pictures)
     low, high = interval(one.records, one.spread)
-    return Estimate(one.distance, one.records * scale, low * scale, high * scale)
+    return Estimate(one.distance, one.records * scale, low * scale, min(high * scale, PER))
 
 
 def _curve_rows(one: ListResult, last: int) -> list[list[str]]:
@@ -443,7 +445,7 @@ def _curve_rows(one: ListResult, last: int) -> list[list[str]]:
     counts.setdefault(one.limit, kept.counted(one.limit))
     fitted = {distance: share for distance, share, *_ in _fitted(one)}
     rows = []
-    for distance in sorted({*counts, *(d for d in fitted if d <= last and d % 2 == 0)}):
+    for distance in sorted({*counts, *(d for d in fitted if d <= last and d % ROUND == 0)}):
         each = counts.get(distance, kept.counted(distance))
         estimate = _estimate(each, kept.pictures)
         share = fitted.get(distance)
@@ -638,5 +640,6 @@ def _table(
     yield "</tr></thead><tbody>"
     for row in rows:
         cells = row if markup else map(escape, row)
-        yield "<tr>" + "".join(f'<td class="key">{cell}</td>' for cell in cells) + "</tr>"
+        how = ' class="key"' if markup else ""
+        yield "<tr>" + "".join(f"<td{how}>{cell}</td>" for cell in cells) + "</tr>"
     yield "</tbody></table></div>"

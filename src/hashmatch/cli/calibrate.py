@@ -27,7 +27,7 @@ from hashmatch.cli.options import (
 )
 from hashmatch.cli.rescan import is_kept, open_archive
 from hashmatch.cli.scan import scan_options
-from hashmatch.cli.units import INPUT, LIST, PAGE, QUEUE
+from hashmatch.cli.units import INPUT, LIST, PAGE, READ_QUEUE, SOURCE
 from hashmatch.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ sample_options = section(
     option(
         "--benign",
         required=True,
+        type=SOURCE,
         metavar="SOURCE",
         help="Harmless pictures like those that will be scanned: any source of hashmatch scan, the "
         "folder of scan --keep-hashes, or a table of hash --out.",
@@ -58,7 +59,7 @@ sample_options = section(
         "are short enough are compared at every distance anyway.",
     ),
     option(
-        "--confirmed",
+        "--answers",
         type=INPUT,
         metavar="FILE.jsonl",
         help="The questions of an earlier report with answers: which pictures are listed ones.",
@@ -71,7 +72,7 @@ sample_options = section(
     ),
     option(
         "--queue",
-        type=QUEUE,
+        type=READ_QUEUE,
         metavar="QUEUE",
         help="Also report what people decided in this review queue: precision by distance and "
         "variant, and what other limits would have cost.",
@@ -110,7 +111,7 @@ def calibrate(
     lists: tuple[str, ...],
     benign: str,
     up_to: int | None,
-    confirmed: str | None,
+    answers: str | None,
     thumbnails: bool,
     queue: str | None,
     out: str,
@@ -126,37 +127,38 @@ def calibrate(
 
     Nothing is recorded of the pictures but the report, in FILE.html and FILE.json. Pictures that
     may be listed ones are named in FILE.questions.jsonl: look at them, fill in "answer", and give
-    the file to --confirmed. A sample that is too large to be read at once is better hashed first,
+    the file to --answers. A sample that is too large to be read at once is better hashed first,
     with hashmatch hash --out, which resumes.
 
     \b
     hashmatch calibrate lists/hotline --benign photos/ --out report.html
-    hashmatch calibrate lists/hotline --benign s3://photos/sample --variants thorough \\
-        --out report.html --confirmed report.questions.jsonl
+    hashmatch calibrate lists/hotline --benign photos/ --variants thorough \\
+        --out report.html --answers report.questions.jsonl
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.calibration import calibrate as logic
     from hashmatch.calibration.report import Shown, write_json, write_report
     from hashmatch.lists.calibrations import write_calibration
 
-    answers = None if confirmed is None else logic.read_answers(confirmed)
+    stem = os.path.splitext(out)[0]
+    _check_unread([f"{stem}.json", f"{stem}.questions.jsonl"], [*lists, benign])
+    answered = None if answers is None else logic.read_answers(answers)
     decided = None if queue is None else _decided(queue)
     rules = MatcherOptions.taken({**options, "list_paths": lists})
     how = {name: options[name] for name in ("workers", "readers", "limit_rate", "in_process")}
     matcher = rules.open()()
     with _stopped(out), scan_options(**how) as (scanning, _):
-        with _pictures(benign, matcher, scanning, allow_private) as (pictures, total):
+        with sample_pictures(benign, matcher, scanning, allow_private) as (pictures, total):
             bar = Progress(total, quiet, unit="pictures")
             with bar:
                 found = logic.calibrate(
                     _counted(pictures, bar), matcher,
-                    benign=benign.partition("?")[0], up_to=up_to, answers=answers,
+                    benign=benign.partition("?")[0], up_to=up_to, answers=answered,
                     expected=total or 100_000,
                 )  # fmt: skip
         shown = Shown(_links(benign), {})
         if thumbnails:
             small = _thumbnails(benign, found, scanning, allow_private)
             shown = Shown(_links(benign), small)
-    stem = os.path.splitext(out)[0]
     write_json(f"{stem}.json", found, decided)
     logic.write_questions(f"{stem}.questions.jsonl", found.questions)
     write_report(out, found, decided=decided, shown=shown)
@@ -168,6 +170,17 @@ def calibrate(
     for line in _said(found, out, kept):
         print_line(printable(line))
     flush_output()
+
+
+def _check_unread(written: list[str], read: list[str]) -> None:
+    """Refuse to write beside the report over what is read: a list may be called alike."""
+    for path in written:
+        for given in read:
+            name = given if os.path.exists(given) else given.partition("=")[2]
+            if os.path.exists(path) and os.path.exists(name) and os.path.samefile(path, name):
+                raise UsageError(
+                    f"cannot write {path} beside the report: it is read. Give another --out."
+                )
 
 
 @contextmanager
@@ -182,7 +195,7 @@ def _stopped(out: str) -> Iterator[None]:
 
 
 @contextmanager
-def _pictures(
+def sample_pictures(
     benign: str, matcher: Matcher, how: ScanOptions, allow_private: tuple[str, ...]
 ) -> Iterator[tuple[Iterable[Picture], int | None]]:
     """Give the pictures of the sample with their hashes, and how many there are, if it is known."""
@@ -304,6 +317,6 @@ def _said(found: Calibration, out: str, kept: list[str]) -> Iterator[str]:
         stem = os.path.splitext(out)[0]
         yield (
             f"{near:,} pictures may be listed ones. Look at them, answer in {stem}.questions.jsonl "
-            "and run this again with --confirmed"
+            "and run this again with --answers"
         )
     yield f"report: {out}"

@@ -10,6 +10,7 @@ import click
 from hashmatch.cli.command import command, group
 from hashmatch.cli.console import NAMED_PROBLEMS, Exit, console, print_json, print_table, printable
 from hashmatch.cli.list_exchange import exchange, fetch
+from hashmatch.cli.list_hubs import hubs
 from hashmatch.cli.list_probe import probe
 from hashmatch.cli.list_store import (
     columns_as_json,
@@ -244,7 +245,7 @@ def list_() -> None:
 
 
 for each in (
-    *(inspect, probe, import_, update, fetch, exchange, verify, diff, sign, log, rollback, export),
-    keygen,
+    *(inspect, probe, hubs, import_, update, fetch, exchange, verify, diff, sign, log, rollback),
+    *(export, keygen),
 ):
     list_.add_command(each)

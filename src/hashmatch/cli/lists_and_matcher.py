@@ -89,6 +89,7 @@ class MatcherOptions:
     trust: Trust
     benign_paths: tuple[str, ...] = ()
     min_sources: int = 1
+    suppress_chrome: bool = False
     breaker_limit: int = 0
     hashing: dict[str, Any] = field(default_factory=dict)
 
@@ -150,6 +151,7 @@ class MatcherOptions:
                 *lists,
                 benign=benign,
                 min_sources=self.min_sources,
+                suppress_chrome=self.suppress_chrome,
                 # One scan fills one queue, however long it takes.
                 breaker=Breaker(self.breaker_limit, window=None) if self.breaker_limit else None,
                 max_distance=self.max_distance,
@@ -186,6 +188,7 @@ class MatcherOptions:
                 *lists,
                 benign=benign,
                 min_sources=self.min_sources,
+                suppress_chrome=self.suppress_chrome,
                 max_distance=self.max_distance,
                 reference_key=key,
                 include_hash=include_hash,

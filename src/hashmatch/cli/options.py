@@ -34,6 +34,7 @@ from hashmatch.cli.units import (
 )
 from hashmatch.errors import UsageError
 from hashmatch.matching.list_paths import TRUSTED
+from hashmatch.matching.prices import price
 from hashmatch.records.enums import LEVELS, Surface
 from hashmatch.records.safeguards import Safeguard, allowing, waive
 
@@ -144,6 +145,7 @@ class ListShape:
     charset: str | None
     keep_ids: tuple[str, ...]
     statuses: tuple[tuple[str, str], ...]
+    keep_low_quality: bool | None
 
     @classmethod
     def taken(cls, options: dict[str, Any]) -> ListShape:
@@ -159,7 +161,7 @@ class ListShape:
             algorithm, self.list_format, columns, delimiter, self.encoding, keep_disputed,
             self.dates, self.charset, unique_ids=self.unique_ids,
             bits=self.bits or None, keep_ids=self.keep_ids or None,
-            statuses=dict(self.statuses) or None,
+            statuses=dict(self.statuses) or None, keep_low_quality=self.keep_low_quality,
         )  # fmt: skip
 
     def _columns(self) -> dict[str, str] | None:
@@ -204,6 +206,14 @@ shape_options = section(
         help="What a word of the list for the status of an entry means: listed, withdrawn, benign "
         "or disputed, such as rayé=withdrawn. Repeatable. [default: the usual words, and those "
         "that the store was imported with]",
+    ),
+    option(
+        "--keep-low-quality/--leave-low-quality",
+        "keep_low_quality",
+        default=None,
+        help="Match entries whose list states a quality under 50, or leave them out: they match "
+        "some ninety times as many other pictures. [default: leave them out, or as the store was "
+        "imported]",
     ),
     option(
         "--delimiter",
@@ -320,13 +330,16 @@ def _limits(
                 f"cannot use {name or 'one limit for all lists'} twice. Give it once"
             )
         limits[name] = int(number)
+        if name in LEVELS[1:]:
+            click.echo(f"hashmatch: note: {price(name, int(number))}", err=True)
     if not limits:
         return None
     if "" not in limits:
         return limits
     if len(limits) > 1:
         raise click.BadParameter(
-            "cannot tell the limits apart. Give either one limit, or one for each algorithm by name"
+            "cannot tell the limits apart. Give either one limit, or one for each algorithm or "
+            "level of variants by name"
         )
     return limits[""]
 
@@ -339,8 +352,9 @@ _RULES = (
         multiple=True,
         callback=_limits,
         metavar="[NAME=]N",
-        help="Most bits that may differ in a match; NAME= for one algorithm. Repeatable. "
-        "An entry's own limit outranks it. [default: the algorithm's, 31 for pdq]",
+        help="Most bits that may differ in a match; NAME= for one algorithm, or for what a level "
+        "of --variants adds, as thorough=40. Repeatable. An entry's own limit outranks it. "
+        "[default: the algorithm's, 31 for pdq]",
     ),
     option("--skip-bad-rows", is_flag=True, help="Leave out list rows that cannot be used."),
     option(
@@ -398,6 +412,13 @@ evidence_options = section(
         metavar="N",
         help="Suppress matches whose entries have fewer than N different sources.",
     ),
+)
+chrome_option = option(
+    "--suppress-chrome",
+    section="Suppressing matches",
+    is_flag=True,
+    help="Suppress matches by mostly plain colour, text and lines, as two screens of one app have "
+    "in common, unless something else in the picture matches too. They are marked anyway.",
 )
 breaker_option = option(
     "--breaker",

@@ -25,6 +25,7 @@ from hashmatch.cli.options import (
     allow_private_option,
     allow_readable_option,
     breaker_option,
+    chrome_option,
     evidence_options,
     hashing_options,
     job_options,
@@ -254,6 +255,7 @@ def told_if_stopped(
 @video_options
 @output_options
 @evidence_options
+@chrome_option
 @breaker_option
 @job_options
 @strict_option
@@ -340,7 +342,7 @@ def scan(
         total = images.count()
         if total == 0:
             raise SourceError(f"cannot scan {source}: there are no images in it. Check it.")
-        expect(matcher, total, quiet)
+        expect(matcher, total, shadow, quiet)
         # Before any file is opened: another scan that is under way keeps its own.
         checkpoint = None
         if engine is None and state is not None:
@@ -387,8 +389,20 @@ def scan(
         ctx.exit(Exit.SOME_UNHASHED)
 
 
-def expect(matcher: Matcher, total: int | None, quiet: bool = False) -> None:
-    """Say how many false records to expect, by the lists that were calibrated."""
+def expect(
+    matcher: Matcher,
+    total: int | None,
+    shadow: int | dict[str, int] | None = None,
+    quiet: bool = False,
+) -> None:
+    """Say how many false records to expect, by the lists that were calibrated.
+
+    First of all a `shadow` limit is refused that is not above the limit.
+    """
+    from hashmatch.scan.shadow import shadow_limits
+
+    if shadow is not None:
+        shadow_limits(matcher, shadow)
     if quiet or not any(known.calibrations for known in matcher.lists):
         return
     from hashmatch.calibration.report import expectations

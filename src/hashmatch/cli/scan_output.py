@@ -229,6 +229,12 @@ def summary(report: ScanReport) -> None:
     why = [f"{count:,} {reason}" for reason, count in counters.suppressed_by.items() if count]
     if why:
         screen.print(f"suppressed: {', '.join(why)}", markup=False)
+    if counters.mostly_chrome:
+        screen.print(
+            f"mostly chrome: {counters.mostly_chrome:,}, matched by little but plain colour, text "
+            "and lines; they wait behind others",
+            markup=False,
+        )
     if counters.shadow:
         total = sum(counters.shadow.values())
         screen.print(f"the shadow limit would bring {total:,} more records into review:")

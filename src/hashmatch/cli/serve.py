@@ -14,6 +14,7 @@ from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
     allow_http_option,
     allow_private_option,
+    chrome_option,
     drafts_option,
     evidence_options,
     exchanges_option,
@@ -63,6 +64,7 @@ class ServeCommand(Command):
 )
 @lists_section(required=False)
 @evidence_options
+@chrome_option
 @shape_options
 @hashing_options
 @video_options

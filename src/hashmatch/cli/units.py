@@ -450,6 +450,7 @@ HEADS = Place(must_exist=True, paths=_paths_of_heads)
 """A file with heads of a history, or one of them itself."""
 OUTPUT = Place(written=True)
 QUEUE = Queue(written=True)
+READ_QUEUE = Queue()
 RECORDS = Place(written=True, paths=_paths_of_records, endings=_endings_of_records)
 LOG = Place(written=True, endings=lambda: [".log", ".jsonl", ".ndjson", ".json", ".txt"])
 REPORT = Place(written=True, endings=lambda: [".json"])

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hashmatch._kernels import extrapolate, framings
+from hashmatch._kernels import extrapolate, framings, membrane
 from hashmatch._kernels.extrapolate import CELLS, MARGIN
 from hashmatch._kernels.pdq_bits import COEFFICIENTS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hashmatch.interfaces import Framing
+    from hashmatch.interfaces import Disc, Framing
 
 
 FINE = 2 * CELLS
@@ -23,12 +24,17 @@ WHOLE = framings.axis(0.0, 1.0, CELLS, 0)
 """The rows, and the columns, of a frame that has been sampled."""
 
 
+LONGEST = 3.0
+"""Ratio of sides to which a disc of a picture is one; of longer pictures it is an ellipse."""
+
+
 class Plan(NamedTuple):
-    """A set of n framings in the form that the kernels take.
+    """A set of framings in the form that the kernels take.
 
     ``rows``, ``columns`` and ``starts`` are `framings.framed`'s arguments for those that are not
-    turned; ``upright``, ``within`` and ``around`` are the places in the set of these, and of the
-    turned ones without and with a part beyond the picture; ``framings`` are all, shape (n, 5).
+    turned; ``upright``, ``within`` and ``around`` are the numbers of these, and of the turned ones
+    without and with a part beyond the picture; ``framings`` are all, shape (n, 5), ``places`` and
+    ``oriented`` as the kernels take them, and ``total`` is how many hashes they make.
     """
 
     rows: NDArray[np.float32]
@@ -38,11 +44,19 @@ class Plan(NamedTuple):
     within: NDArray[np.int64]
     around: NDArray[np.int64]
     framings: NDArray[np.float64]
+    places: NDArray[np.int64]
+    oriented: NDArray[np.bool_]
+    total: int
 
 
-def words(pixels: NDArray[np.uint8], wanted: tuple[Framing, ...]) -> NDArray[np.uint64]:
-    """Return the hashes of (h, w, 3) `pixels` in the `wanted` framings, shape (n, 4)."""
-    plan = _plan(wanted)
+def words(
+    pixels: NDArray[np.uint8],
+    wanted: tuple[Framing, ...],
+    oriented: tuple[Framing, ...] = (),
+    hidden: tuple[Disc, ...] = (),
+) -> NDArray[np.uint64]:
+    """Return the hashes of (h, w, 3) `pixels`, shape (n, 4): see `FramedHasher.hash_framings`."""
+    plan = _plan(wanted, oriented)
     pixels = pixels.view()
     pixels.flags.writeable = False  # compiled once, whether the caller's array is or is not
     fine = np.empty((FINE, FINE), np.float32)
@@ -57,41 +71,77 @@ def words(pixels: NDArray[np.uint8], wanted: tuple[Framing, ...]) -> NDArray[np.
     else:  # nothing is asked beyond the picture
         guessed[MARGIN : MARGIN + CELLS, MARGIN : MARGIN + CELLS] = small
 
-    out = np.empty((len(wanted), 4), np.uint64)
-    hashes = np.empty((len(plan.upright), 4), np.uint64)
-    framings.framed(guessed, plan.rows, plan.columns, plan.starts, hashes)
-    out[plan.upright] = hashes
+    out = np.empty((plan.total + len(hidden), 4), np.uint64)
+    goes = plan.places[plan.upright], plan.oriented[plan.upright]
+    framings.framed(guessed, plan.rows, plan.columns, plan.starts, *goes, out)
     # A turned frame that keeps to the picture has no use for guesses, which black corners spoil.
-    for places, picture, margin in ((plan.within, fine, 0), (plan.around, guessed, MARGIN)):
-        if len(places):
-            corners = _corners(plan.framings[places], pixels.shape[1], pixels.shape[0])
+    for numbers, picture, margin in ((plan.within, fine, 0), (plan.around, guessed, MARGIN)):
+        if len(numbers):
+            corners = _corners(plan.framings[numbers], pixels.shape[1], pixels.shape[0])
             scaled = corners * (picture.shape[0] - 2 * margin)
             scaled[:, 0] += margin
-            hashes = np.empty((len(places), 4), np.uint64)
-            framings.turned(picture, scaled, WHOLE, hashes)
-            out[places] = hashes
+            goes = plan.places[numbers], plan.oriented[numbers]
+            framings.turned(picture, scaled, WHOLE, *goes, out)
+    _hide(small, pixels.shape[1] / pixels.shape[0], hidden, out[plan.total :])
     out.flags.writeable = False
     return out
 
 
+def _hide(
+    picture: NDArray[np.float32],
+    ratio: float,
+    hidden: tuple[Disc, ...],
+    out: NDArray[np.uint64],
+) -> None:
+    """Write the hashes of the small `picture` without each of the discs to `out`.
+
+    Its cells are `ratio` times as wide as high.
+    """
+    ratio = round(min(max(ratio, 1 / LONGEST), LONGEST), 1)  # few kinds of cells are kept
+    for radius, (numbers, centres) in _discs(hidden).items():
+        hashes = np.empty((len(numbers), 4), np.uint64)
+        down, across = radius * CELLS * math.sqrt(ratio), radius * CELLS / math.sqrt(ratio)
+        filled = membrane.membrane(down, across)
+        membrane.without_discs(picture, WHOLE, centres, *filled, hashes)
+        out[numbers] = hashes
+
+
+@lru_cache(maxsize=16)
+def _discs(hidden: tuple[Disc, ...]) -> dict[float, tuple[list[int], NDArray[np.int64]]]:
+    """Return the numbers and centres, in cells, of the discs of each radius."""
+    found: dict[float, list[int]] = {}
+    for number, disc in enumerate(hidden):
+        found.setdefault(disc.radius, []).append(number)
+    return {
+        radius: (
+            numbers,
+            np.array([[round(hidden[n].y * CELLS), round(hidden[n].x * CELLS)] for n in numbers]),
+        )
+        for radius, numbers in found.items()
+    }
+
+
 @lru_cache(maxsize=64)
-def _plan(wanted: tuple[Framing, ...]) -> Plan:
-    """Return `wanted` as a plan, those that are not turned sorted by their rows."""
-    upright = [place for place, framing in enumerate(wanted) if not framing.turn]
-    upright.sort(key=lambda place: (wanted[place].top, wanted[place].bottom))
+def _plan(wanted: tuple[Framing, ...], oriented: tuple[Framing, ...]) -> Plan:
+    """Return framings as a plan, those that are not turned sorted by their rows."""
+    both = wanted + oriented
+    upright = [number for number, framing in enumerate(both) if not framing.turn]
+    upright.sort(key=lambda number: (both[number].top, both[number].bottom))
     rows: dict[tuple[float, float], int] = {}
     side = CELLS + 2 * MARGIN
     columns = np.empty((side, COEFFICIENTS * len(upright)), np.float32)
     for number, place in enumerate(upright):
-        left, top, right, bottom, _ = wanted[place]
+        left, top, right, bottom, _ = both[place]
         rows[top, bottom] = rows.get((top, bottom), 0) + 1
         first = COEFFICIENTS * number
         columns[:, first : first + COEFFICIENTS] = _axis(left, right).T
-    all_of_them = np.array(wanted, np.float64).reshape(-1, 5)
+    all_of_them = np.array(both, np.float64).reshape(-1, 5)
     turned, beyond = all_of_them[:, 4] != 0, all_of_them[:, :4].any(axis=1)
     axes = np.empty((len(rows), COEFFICIENTS, side), np.float32)
     for number, edges in enumerate(rows):
         axes[number] = _axis(*edges)
+    in_all = np.arange(len(both)) >= len(wanted)
+    ends = np.cumsum(np.where(in_all, 8, 1))
     return Plan(
         axes,
         columns,
@@ -100,6 +150,9 @@ def _plan(wanted: tuple[Framing, ...]) -> Plan:
         np.flatnonzero(turned & ~beyond),
         np.flatnonzero(turned & beyond),
         all_of_them,
+        np.array([0, *ends[:-1]], np.int64),
+        in_all,
+        int(ends[-1]) if both else 0,
     )
 
 

@@ -12,7 +12,7 @@ from hashmatch.records.hashes import HashBatch, HashSpec
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hashmatch.interfaces import Framing
+    from hashmatch.interfaces import Disc, Framing
 
 
 class Pdq(PdqHasher):
@@ -23,14 +23,32 @@ class Pdq(PdqHasher):
 
     spec = HashSpec("pdq", 256)
 
-    def hash_framings(self, data: NDArray[np.uint8], framings: tuple[Framing, ...]) -> HashBatch:
-        """Return the hashes of RGB pixels (h, w, 3) in other frames, in their order.
+    def hash_framings(
+        self,
+        data: NDArray[np.uint8],
+        framings: tuple[Framing, ...],
+        oriented: tuple[Framing, ...] = (),
+        hidden: tuple[Disc, ...] = (),
+    ) -> HashBatch:
+        """Return the hashes of RGB pixels (h, w, 3) in other frames, and without some of them.
 
         All come from one small grey picture, so that a hundred cost about as much as one hash.
+        Discs are placed to a 64th of a side.
         """
         from hashmatch.hashers import _pdq_framings
 
-        return HashBatch(self.spec, _pdq_framings.words(data, framings), owned=True)
+        return HashBatch(
+            self.spec, _pdq_framings.words(data, framings, oriented, hidden), owned=True
+        )
+
+    def hash_round(self, data: NDArray[np.uint8]) -> HashBatch:
+        """Return the hashes of RGB pixels (h, w, 3) with what may have been around a disc in them.
+
+        Three guesses in eight orientations each. The first takes half a second in each process.
+        """
+        from hashmatch.hashers import _pdq_round
+
+        return HashBatch(self.spec, _pdq_round.words(data), owned=True)
 
     def hash_enlarged(self, data: NDArray[np.uint8]) -> HashBatch:
         """Return the hashes of RGB pixels (h, w, 3) as a large original has them, in eight ways.

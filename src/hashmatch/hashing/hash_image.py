@@ -290,17 +290,17 @@ def hash_loaded(
 def _gate(hashed: Sequence[list[HashedImage]]) -> None:
     """Take PDQ's word for it that a picture is too flat, if it is hashed otherwise too.
 
-    The last of each of `hashed` are of the picture. Hashes without a quality of their own have, of
-    pictures whose PDQ quality is too low, five times as many false matches a pair as of others: our
-    own measurement on 7.9 million pairs of tiles of photographs and drawings, by pHash at 8 bits.
+    The last of each of `hashed` are of the picture. Of pictures whose PDQ quality is too low, other
+    hashes have five times as many false matches a pair as of others: measured on 7.9 million pairs
+    of tiles of photographs and drawings, by pHash at 8 bits.
     """
     last = [made[-1] for made in hashed]
-    flat = [one for one in last if one.outcome is Outcome.LOW_QUALITY and one.quality is not None]
+    flat = [one for one in last if one.outcome is Outcome.LOW_QUALITY and one.spec.is_pdq]
     if not flat:
         return
     reason = f"by {flat[0].spec.algorithm}: {flat[0].reason}"
     for made, one in zip(hashed, last, strict=True):
-        if one.outcome is Outcome.HASHED and one.quality is None and one.width is not None:
+        if one.outcome is Outcome.HASHED and one.decode_policy:
             made[-1] = replace(one, outcome=Outcome.LOW_QUALITY, reason=reason)
 
 

@@ -3,27 +3,20 @@
 A list's hashes are never changed; a variant is one more hash of the query, and may only add
 matches. What each level adds was chosen by what it finds on photographs, and by that it brings no
 match between different ones: see ``benchmarks/bench_recall.py``.
-
-How fine the steps of crops and turns have to be follows from how PDQ's distance grows with
-misalignment. Put a crop back with an error of e of a side at one end and of f at the other: the
-points of that side are off by the root of (e^2 + ef + f^2) / 3 on average. With that of both
-directions added in squares, the median distance on 75 photographs is 4 bits at 0.2 %, 12 at 0.5 %,
-22 at 1 % and 36 at 1.5 %. A crop of 5 % that is put back exactly is 16 to 24 bits away already,
-for want of what was cut off, so that little is left for being off: half a step of 1.25 % at every
-end is 0.9 % at worst, 0.4 % on average. Steps of 1 % would find 2 % more of the crops, with 1.7
-times as many questions.
 """
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
+import itertools
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hashmatch.decode.readings import NAMES as READINGS
+from hashmatch.hashing.avatars import avatar
 from hashmatch.hashing.borders import FLAT, Cut, borders, captions
+from hashmatch.hashing.frames import SMOOTH, SOFT, every_frame, in_all_orientations, small_crops
 from hashmatch.hashing.views import parts
 from hashmatch.interfaces import (
     Framing,
@@ -34,6 +27,7 @@ from hashmatch.interfaces import (
     is_framed,
     is_invertible,
     is_oriented,
+    is_round,
 )
 from hashmatch.records.enums import LEVELS, Level, Orientation, check_level
 from hashmatch.records.hashes import HashBatch
@@ -43,54 +37,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MOST_CUT = 0.1
-"""Of a side. Of what lost more, most cannot be found even where it was cut is known."""
-STEPS = 8
-"""From nothing cut off to `MOST_CUT`."""
-TURNS = (1, 2, 3, 4, 5, 6)
-"""Degrees, each way. Half a degree moves the points of a square by 0.35 % of its side."""
-
 LARGE = 1000
 """Pixels of the shorter side from which a picture is not asked for enlarged.
 
 A copy of 1,080 pixels of 20 large photographs was at most 8 bits from its original as it is; one of
 512 was at most 26, one of 256 46.
 """
-
-
-def crops_and_turns(ratio: float) -> dict[str, Framing]:
-    """Return the frames to try for a picture of `ratio`, width to height, by name.
-
-    Crops took the same part of width and height (``pad:`` and what part of the frame lies beyond
-    the picture at its left, top, right and bottom), or lie along one direction only. Turned
-    pictures had their corners filled (``turn:2``, degrees counter-clockwise), or were cut to the
-    largest rectangle of their shape that shows no corner (``turn:2/inside``).
-    """
-    return _crops() | _turns(round(max(ratio, 1 / ratio), 1))
-
-
-@lru_cache(maxsize=1)
-def _crops() -> dict[str, Framing]:
-    found = []
-    for count in range(1, STEPS + 1):
-        cuts = [(MOST_CUT / STEPS * i, MOST_CUT / STEPS * (count - i)) for i in range(count + 1)]
-        for left, right in cuts:
-            found += [Framing(left, top, right, bottom) for top, bottom in cuts]
-            found.append(Framing(left=left, right=right))
-        found += [Framing(top=top, bottom=bottom) for top, bottom in cuts]
-    return {"pad:" + ",".join(f"{part:.4g}" for part in crop[:4]): crop for crop in found}
-
-
-@lru_cache(maxsize=64)
-def _turns(ratio: float) -> dict[str, Framing]:
-    """Return turned frames for a picture whose longer side is `ratio` times the other."""
-    found = {}
-    for degrees in (sign * turn for turn in TURNS for sign in (1, -1)):
-        angle = math.radians(abs(degrees))
-        beyond = (1 - 1 / (math.cos(angle) + ratio * math.sin(angle))) / 2
-        found[f"turn:{degrees}"] = Framing(turn=degrees)
-        found[f"turn:{degrees}/inside"] = Framing(beyond, beyond, beyond, beyond, degrees)
-    return found
 
 
 class Questions(NamedTuple):
@@ -120,11 +72,12 @@ def ask(
         Upright RGB, contiguous.
     level : {"none", "orientations", "standard", "thorough"}
         ``none``: the picture as it is. ``orientations``: also turned and mirrored, eight in all.
-        ``standard``: also without its borders, low-passed, and, for an `EnlargingHasher` and a
-        picture whose shorter side is below `LARGE`, as a large original has it. ``thorough``: also
-        without captions and, for a `FramedHasher`, in the frames from which it may have been
-        cropped or turned, and, for a `PartsHasher`, of parts that may be pictures of
-        their own.
+        ``standard``: also without its borders, as its negative, low-passed, and, for an
+        `EnlargingHasher` and a picture whose shorter side is below `LARGE`, as a large original has
+        it. ``thorough``: also without captions; for a `FramedHasher`, in the frames from which it
+        may have been cropped or turned, and without what covers a part of it; for a `RoundHasher`,
+        with what may have been around a round avatar; for a `PartsHasher`, of parts that may be
+        pictures of their own.
     min_quality : int, optional
         What is left without a border is not asked for below it; by default the hasher's own.
 
@@ -140,12 +93,14 @@ def ask(
 
     Notes
     -----
-    Names are stable: an `Orientation`; ``smooth``; ``enlarged``; ``trim``, ``caption_below`` and
-    the like; ``pad:`` and ``turn:`` with the frame, see `hashmatch.hashing.variants`. A slash joins
+    Names are stable: an `Orientation`; ``smooth``; ``enlarged``; ``inverted``; ``trim``,
+    ``caption_below`` and the like; ``pad:``, ``turn:``, ``from:`` and ``hide:`` with the frame or
+    the disc, see `hashmatch.hashing.frames`; ``round`` with the number of the guess. A slash joins
     what was done first to what was done then: ``trim/rotate_90``, ``rotate_90/flipped``,
-    ``trim/whole``, ``trim/enlarged/rotate_90``; parts that may be pictures of their own are
-    ``half_left``, ``quarter_top_right`` and the like, and ``box_1``, ``screen_1``,
-    ``screen_1_box_1`` and ``slant_1`` with their numbers, see `hashmatch.hashing.views`.
+    ``trim/whole``, ``trim/enlarged/rotate_90``, ``turn:2/flip_left_right``, ``round/1``;
+    parts that may be pictures of their own are ``half_left``, ``quarter_top_right`` and the like,
+    and ``box_1``, ``screen_1``, ``screen_1_box_1`` and ``slant_1`` with their numbers, see
+    `hashmatch.hashing.views`.
 
     Hashers of 64 bits have no frames, and trims in one orientation: `thorough` adds captions to
     them, no more. Two unrelated hashes are within 8 bits of each other with a chance of 2.8e-10;
@@ -166,7 +121,8 @@ def ask(
     names, batches = list(ORIENTED), [hashes]
     floor = hasher.min_quality if min_quality is None else min_quality
     views: dict[str, Cut] = {}
-    for added, batch in _more(hasher, pixels, LEVELS.index(level), hashes, floor, views):
+    known = hashes, quality
+    for added, batch in _more(hasher, pixels, LEVELS.index(level), known, floor, views):
         names += added
         batches.append(batch)
     return Questions(tuple(names), HashBatch.concatenate(batches), quality, views)
@@ -175,6 +131,30 @@ def ask(
 ORIENTED = tuple(str(orientation) for orientation in Orientation)
 TURNED = ("", *(f"/{orientation}" for orientation in ORIENTED[1:]))
 """What is added to the name of a view for each orientation."""
+
+
+def level_of(name: str) -> Level:
+    """Return the first level that asks the question called `name`; see `ask`.
+
+    Parameters
+    ----------
+    name : str
+        Also of another reading of the file, or of a question about one.
+
+    Examples
+    --------
+    >>> [level_of(name) for name in ("upright", "rotate_90", "trim/enlarged", "turn:2")]
+    ['none', 'orientations', 'standard', 'thorough']
+    """
+    first, *rest = name.split("/")
+    if first in READINGS:
+        of_it = level_of("/".join(rest)) if rest else "standard"
+        return of_it if of_it == "thorough" else "standard"
+    if first in ORIENTED:
+        return "none" if name == Orientation.UPRIGHT else "orientations"
+    is_framed_too = any(part == "whole" or part.startswith("pad:") for part in rest)
+    begins = first in {"smooth", "enlarged", "inverted"} or first.startswith("trim")
+    return "standard" if begins and not is_framed_too else "thorough"
 
 
 def oriented(hasher: Hasher, pixels: NDArray[np.uint8]) -> tuple[HashBatch, int | None]:
@@ -221,26 +201,26 @@ def _more(
     hasher: Hasher,
     pixels: NDArray[np.uint8],
     level: int,
-    known: HashBatch,
+    oriented: tuple[HashBatch, int | None],
     floor: int,
     views: dict[str, Cut],
 ) -> Iterator[tuple[list[str], HashBatch]]:
-    """Yield the names and hashes of what is asked beyond the orientations, which are `known`.
+    """Yield the names and hashes of what is asked beyond the orientations, which are known.
 
     The views of the picture that it finds are added to `views`.
     """
     standard, thorough = level >= LEVELS.index("standard"), level >= LEVELS.index("thorough")
+    known, quality = oriented
     if is_framed(hasher):
-        framings = {"smooth": Framing()}
-        if thorough:
-            framings |= crops_and_turns(pixels.shape[1] / pixels.shape[0])
-        hashes = hasher.hash_framings(pixels, tuple(framings.values()))
+        ratio = pixels.shape[1] / pixels.shape[0]
+        frames = every_frame(ratio, quality) if thorough else SMOOTH
+        hashes = hasher.hash_framings(pixels, *frames[1:])
         astray = int(np.bitwise_count(hashes.words[0] ^ known.words[0]).sum())
         if astray > hasher.max_distance // 2:
             # Texture finer than the hasher's samples, which then depend on where they are taken.
             yield from _flipped(hasher, pixels)
         if standard:
-            yield list(framings), hashes
+            yield list(frames.names), hashes
     if standard:
         yield from _inverted(hasher, known, "")
         yield from _enlarged(hasher, pixels, "")
@@ -249,6 +229,8 @@ def _more(
             views |= captions(pixels)
         for name, cut in views.items():
             yield from _view(hasher, pixels, name, cut, floor, thorough)
+        if thorough:
+            yield from _round(hasher, pixels, views)
         if thorough and has_parts(hasher):
             cuts, hashes = parts(hasher, pixels, floor)
             views |= cuts
@@ -260,9 +242,7 @@ def _inverted(
 ) -> Iterator[tuple[list[str], HashBatch]]:
     """Yield the question for the negative of a picture that has `hashes`, as `_enlarged` does."""
     if is_invertible(hasher):
-        name = f"{before}inverted"
-        names = [name, *(f"{name}/{orientation}" for orientation in ORIENTED[1:])]
-        yield names, hasher.inverted(hashes)
+        yield in_all_orientations(f"{before}inverted"), hasher.inverted(hashes)
 
 
 def _enlarged(
@@ -270,9 +250,7 @@ def _enlarged(
 ) -> Iterator[tuple[list[str], HashBatch]]:
     """Yield the question for a large original of small `pixels`; `before` begins its names."""
     if is_enlarging(hasher) and min(pixels.shape[:2]) < LARGE:
-        name = f"{before}enlarged"
-        names = [name, *(f"{name}/{orientation}" for orientation in ORIENTED[1:])]
-        yield names, hasher.hash_enlarged(pixels)
+        yield in_all_orientations(f"{before}enlarged"), hasher.hash_enlarged(pixels)
 
 
 def _view(
@@ -290,14 +268,35 @@ def _view(
         hashes, quality = hasher.hash(view)
     if _flat(view) if quality is None else quality < floor:
         return  # without its border there is too little to it
-    names = [name, *(f"{name}/{orientation}" for orientation in ORIENTED[1:])]
-    yield names[: len(hashes)], hashes
+    yield in_all_orientations(name)[: len(hashes)], hashes
     yield from _inverted(hasher, hashes, f"{name}/")
     yield from _enlarged(hasher, view, f"{name}/")
     if thorough and is_framed(hasher):
-        # The bar may have been laid over the picture, not beside it.
-        whole = Framing(left / width, top / height, right / width, bottom / height)
-        yield [f"{name}/whole"], hasher.hash_framings(view, (whole,))
+        # The bar may have been laid over the picture, not beside it; or beside a part of it.
+        names, framings = (
+            ["whole"],
+            [Framing(left / width, top / height, right / width, bottom / height)],
+        )
+        if quality is None or quality >= SOFT:
+            names += small_crops().names
+            framings += small_crops().framings
+        yield [f"{name}/{each}" for each in names], hasher.hash_framings(view, tuple(framings))
+
+
+def _round(
+    hasher: Hasher, pixels: NDArray[np.uint8], views: dict[str, Cut]
+) -> Iterator[tuple[list[str], HashBatch]]:
+    """Yield the questions about the square around a round avatar, which is added to `views`."""
+    if not is_round(hasher) or (cut := avatar(pixels)) is None:
+        return
+    top, bottom, left, right = cut
+    square = pixels[top : pixels.shape[0] - bottom, left : pixels.shape[1] - right]
+    if min(square.shape[:2]) < hasher.min_side:
+        return
+    views["round"] = cut
+    hashes = hasher.hash_round(np.ascontiguousarray(square))
+    names = [in_all_orientations(f"round/{guess + 1}") for guess in range(len(hashes) // 8)]
+    yield list(itertools.chain.from_iterable(names)), hashes
 
 
 def _flat(pixels: NDArray[np.uint8]) -> bool:

@@ -27,15 +27,17 @@ if TYPE_CHECKING:
 
     from hashmatch.decode.inputs import ImageInput
     from hashmatch.hashing.hash_image import Decode
+    from hashmatch.records.entries import Entries
     from hashmatch.records.video_columns import Videos
     from hashmatch.sandbox.pool import DecodePool
 
 REASONS = (
     "", "all zero", "all one", "low entropy", "a solid colour", "a default picture",
-    "detail along one direction", "no frame to go by",
+    "detail along one direction", "no frame to go by", "a quality that is too low",
 )  # fmt: skip
-"""What the codes of `degenerate` mean; 0 is an ordinary hash. The last is of videos alone."""
-_ZERO, _ONE, _LOW, _SOLID, _DEFAULT, _ONE_WAY, _NO_FRAME = range(1, len(REASONS))
+"""What the codes of `degenerate` mean; 0 is an ordinary hash. The last but one is of videos alone,
+the last of what a list says of its entries."""
+_ZERO, _ONE, _LOW, _SOLID, _DEFAULT, _ONE_WAY, _NO_FRAME, _LOW_QUALITY = range(1, len(REASONS))
 
 SEPARATING = frozenset({"pdq", "pdq-nearest512", "pdq-thumb512", "phash"})
 """Algorithms that never had two different photographs within their distance.
@@ -145,6 +147,41 @@ def degenerate(hashes: HashBatch, pictures: HashBatch | None = None) -> NDArray[
     codes = _reasons(hashes, known)
     codes[one_way(hashes) & (codes == 0)] = _ONE_WAY
     return codes
+
+
+def low_quality(codes: NDArray[np.uint8], entries: Entries, algorithm: str) -> NDArray[np.uint8]:
+    """Return `codes` with entries whose list states a quality that is too low for a match.
+
+    PDQ's authors mean both sides by their least quality of 50: entries below it match some ninety
+    times as many pictures that have nothing in common with them, 3 in 100,000 of good quality.
+
+    Parameters
+    ----------
+    codes : ndarray of uint8, shape (n,)
+        From `degenerate`; what is degenerate for another reason stays so.
+    entries : Entries
+        Of the same hashes. Those that state no quality are left alone.
+    algorithm : str
+        Of the hashes; of others than PDQ and its profiles, lists state no quality that we know.
+
+    Examples
+    --------
+    >>> from hashmatch.records.entries import Entries, Entry
+    >>> entries = Entries.of([Entry("a", quality=49), Entry("b", quality=50), Entry("c")])
+    >>> low_quality(np.zeros(3, np.uint8), entries, "pdq").tolist()
+    [8, 0, 0]
+    """
+    if not registry.spec(algorithm).is_pdq:
+        return codes
+    least = registry.hasher(algorithm).min_quality
+    is_low = np.array(
+        [kind.quality is not None and kind.quality < least for kind in entries.kinds], np.bool_
+    )
+    if not is_low.any():
+        return codes
+    found = codes.copy()
+    found[entries.of_kinds(is_low) & (codes == 0)] = _LOW_QUALITY
+    return found
 
 
 def set_aside(videos: Videos, pictures: HashBatch | None = None) -> Videos:

@@ -118,6 +118,10 @@ class ListFormat:
         see `hashmatch.lists.statuses`. A store adds them to those that it remembers.
     keep_disputed : bool
         Whether to list entries that more members are against than for.
+    keep_low_quality : bool, optional
+        Whether to match entries whose list states a quality below the least one of their kind of
+        hash, 50 of PDQ; see `hashmatch.lists.degenerate.low_quality`. By default not, or as a store
+        remembers.
     dates : {"dmy", "mdy"}, optional
         For CSV and JSON lines: the order of dates such as 01/02/2024, where no other tells.
     charset : str, optional
@@ -158,6 +162,7 @@ class ListFormat:
     bits: str | Sequence[str] | None = None
     keep_ids: Sequence[str] | None = None
     statuses: Mapping[str, str] | None = None
+    keep_low_quality: bool | None = None
 
     def __post_init__(self) -> None:
         registry.spec(self.algorithm)

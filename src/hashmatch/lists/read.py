@@ -15,7 +15,13 @@ from hashmatch import registry
 from hashmatch._redact import unseen
 from hashmatch.errors import BadRows, ListError, RejectedRow, UsageError
 from hashmatch.lists.calibrations import kept_calibrations
-from hashmatch.lists.degenerate import by_reason, degenerate, degenerate_videos, set_aside
+from hashmatch.lists.degenerate import (
+    by_reason,
+    degenerate,
+    degenerate_videos,
+    low_quality,
+    set_aside,
+)
 from hashmatch.lists.detect import NAMELESS, lost_columns, place_of, read_rows
 from hashmatch.lists.ingest import ListFormat, Rows, shown_id
 from hashmatch.lists.merge import counted, settle, standing
@@ -186,6 +192,8 @@ def read_list_file(
             continue  # somebody else's hashes, which may well be of colours
         if each.videos is None:
             codes = degenerate(each.hashes)
+            if not format.keep_low_quality:
+                codes = low_quality(codes, each.entries, each.algorithm)
         else:
             videos = set_aside(each.videos.of_keys(each.hashes.words))
             counting[number] = replace(each, videos=videos)

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from msgspec import UNSET
 
 from hashmatch.errors import TooManyMatches
+from hashmatch.hashing.variants import level_of
 from hashmatch.index.hash_index import HashIndex
 from hashmatch.records.entries import Entry
-from hashmatch.records.hashes import Opaque
+from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.matches import Matches
 from hashmatch.records.review import ExpectedFalse, RecordMatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from msgspec import UnsetType
+    from numpy.typing import NDArray
 
     from hashmatch.records.entries import Limit
     from hashmatch.records.enums import Level
     from hashmatch.records.hash_list import HashList
-    from hashmatch.records.hashes import HashBatch
 
 
 class Hit(NamedTuple):
@@ -47,7 +49,8 @@ class IndexedList(Opaque):
 
     `number` is its place among the lists that are searched together, `default` for entries that
     have no limit of their own or of their list, `key` what references to entries without an id are
-    made with, `expected` how many harmless pictures match it, if it was calibrated.
+    made with, `expected` how many harmless pictures match it, if it was calibrated. `wider` are the
+    limits of what some levels ask, instead of `default`.
     """
 
     number: int
@@ -56,25 +59,42 @@ class IndexedList(Opaque):
     default: Limit
     key: bytes = field(repr=False)
     expected: ExpectedFalse | UnsetType = UNSET
+    wider: Mapping[Level, Limit] = field(default_factory=dict)
 
-    def near(self, hashes: HashBatch) -> Matches:
+    def near(self, hashes: HashBatch, levels: Sequence[Level] | None = None) -> Matches:
         """Return each entry near any of `hashes` once, closest first, by the closest of them.
 
-        Of equally close hashes it is the first.
+        Of equally close hashes it is the first. Where `levels` says which level asks each hash,
+        those of a level in `wider` have its limit.
         """
-        limit = self.default.bits
-        try:
-            found = self.index.search(hashes, limit)
-        except TooManyMatches:  # pairs, to be held at once; each entry once is fewer
-            parts = self.index.stream(hashes, limit)
-            found = next(parts)
-            for part in parts:
-                found = Matches.concatenate([each_entry_once(found), part])
+        parts = [self._within(hashes, *some) for some in self.by_limit(len(hashes), levels)]
+        found = parts[0] if len(parts) == 1 else Matches.concatenate(parts)
         if not len(found.entry):
             return found
         if len(hashes) > 1:
             found = each_entry_once(found)
         return found.where(np.argsort(found.distance, kind="stable"))
+
+    def by_limit(
+        self, count: int, levels: Sequence[Level] | None
+    ) -> list[tuple[int, NDArray[np.int64] | None]]:
+        """Return each limit in bits, and which of `count` hashes have it; None stands for all."""
+        if levels is None:
+            return [(self.default.bits, None)]
+        bits = np.array([self.wider.get(level, self.default).bits for level in levels])
+        return [(int(limit), np.flatnonzero(bits == limit)) for limit in np.unique(bits)]
+
+    def _within(self, hashes: HashBatch, limit: int, some: NDArray[np.int64] | None) -> Matches:
+        """Return the entries within `limit` of `some` of `hashes`, or of all."""
+        batch = hashes if some is None else HashBatch(hashes.spec, hashes.words[some])
+        try:
+            found = self.index.search(batch, limit)
+        except TooManyMatches:  # pairs, to be held at once; each entry once is fewer
+            parts = self.index.stream(batch, limit)
+            found = next(parts)
+            for part in parts:
+                found = Matches.concatenate([each_entry_once(found), part])
+        return found if some is None else replace(found, query=some[found.query])
 
     def hits(self, found: Matches) -> Iterator[Hit]:
         """Yield what a search of `index` found, row by row."""
@@ -92,7 +112,10 @@ class IndexedList(Opaque):
     ) -> RecordMatch:
         """Return what a record says of an entry, so many bits from a hash."""
         known, entry = self.known, self.known.entries[number]
-        limit = known.limit_of(entry, self.default)
+        default = self.default
+        if self.wider and variant is not UNSET:
+            default = self.wider.get(level_of(variant), default)
+        limit = known.limit_of(entry, default)
         return RecordMatch(
             list=known.name,
             list_version=known.version,
@@ -123,14 +146,22 @@ def index_list(
     key: bytes | None,
     variants: Level = "none",
     min_quality: int | None = None,
+    wider: Mapping[Level, Limit] = MappingProxyType({}),
 ) -> IndexedList:
-    """Return a list with the index that it has, or one that is built; `key` by default its own."""
-    kept = known.index
-    index = kept if isinstance(kept, HashIndex) else HashIndex.build(known, default.bits)
+    """Return a list with the index that it has, or one that is built; `key` by default its own.
+
+    With limits beyond that of the index it has, another one is built: that one would look at every
+    entry for each of a picture's hundreds of hashes.
+    """
+    most = max([default.bits, *(limit.bits for limit in wider.values())])
+    index = known.index
+    if not isinstance(index, HashIndex) or (wider and most > (index.max_distance or 0)):
+        index = HashIndex.build(known, most)
     found = known.calibration(variants, min_quality)
     limit = known.limit_of(Entry(), default).bits
     expected = None if found is None else found.expected_false(limit)
     return IndexedList(
         number, known, index, default, known.own_key() if key is None else key,
-        UNSET if expected is None else expected,
+        UNSET if expected is None or wider else expected,  # which is of one limit
+        wider,
     )  # fmt: skip

@@ -12,10 +12,12 @@ import numpy as np
 
 from hashmatch import registry
 from hashmatch.errors import SpecMismatch, UsageError
+from hashmatch.hashing.variants import level_of
+from hashmatch.interfaces import is_framed
 from hashmatch.matching.indexed_list import Hit, IndexedList, each_entry_once, index_list
 from hashmatch.matching.videos import IndexedVideos, pictures_shown
 from hashmatch.records.entries import Limit
-from hashmatch.records.enums import Level, Outcome
+from hashmatch.records.enums import LEVELS, Level, Outcome
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.images import HashedImage
@@ -89,18 +91,22 @@ class Lookup(Opaque):
                 f"cannot use the reference key. Give {SHORTEST_KEY} to {LONGEST_KEY} bytes"
             )
         by_spec = _by_spec(lists)
-        limits = _limits(max_distance, by_spec)
+        plain, wider = _of_levels(max_distance, by_spec, variants)
+        limits = limits_of(plain, by_spec)
         number = count()
         self.specs = tuple(by_spec)
         self._max_matches = max_matches
         of_videos = by_spec.pop(VIDEO_SPEC, [])
         self._lists = {
             spec: [
-                index_list(next(number), known, limits[spec], reference_key, variants, min_quality)
+                index_list(
+                    next(number), known, limits[spec], reference_key, variants, min_quality,
+                    wider.get(spec, {}),
+                )
                 for known in of_spec
             ]
             for spec, of_spec in by_spec.items()
-        }
+        }  # fmt: skip
         self._videos = [
             IndexedVideos(
                 next(number),
@@ -113,6 +119,7 @@ class Lookup(Opaque):
             for known in of_videos
         ]
         self._min_quality = min_quality
+        self._wider = wider
 
     @property
     def indexed(self) -> tuple[IndexedList, ...]:
@@ -120,12 +127,27 @@ class Lookup(Opaque):
         found = [one for lists in self._lists.values() for one in lists]
         return tuple(sorted(found, key=attrgetter("number")))
 
-    def rows_that_match(self, hashes: HashBatch) -> NDArray[np.int64]:
-        """Return which of `hashes` are near any entry, in order; see `Matcher.rows_that_match`."""
+    def rows_that_match(
+        self, hashes: HashBatch, images: Sequence[HashedImage] = ()
+    ) -> NDArray[np.int64]:
+        """Return which of `hashes` are near any entry, in order; see `Matcher.rows_that_match`.
+
+        They are those of `images`, if these are given: limits of levels then count too.
+        """
         rows = [np.empty(0, np.int64)]
+        levels = self._levels(images)
         for known in self._lists_of(hashes):
-            rows += [found.query for found in known.index.stream(hashes, known.default.bits)]
+            for limit, some in known.by_limit(len(hashes), levels):
+                batch = hashes if some is None else HashBatch(hashes.spec, hashes.words[some])
+                for found in known.index.stream(batch, limit):
+                    rows.append(found.query if some is None else some[found.query])
         return np.unique(np.concatenate(rows))
+
+    def _levels(self, images: Sequence[HashedImage]) -> list[Level] | None:
+        """Return the level that asks each hash of `images`, if any has a limit of its own."""
+        if not images or images[0].spec not in self._wider:
+            return None
+        return [level_of(str(name)) for one in images for name in one.variants]
 
     def find_each(self, hashes: HashBatch) -> list[Found]:
         """Return what each of `hashes` is near, in order; see `Matcher.look_up`."""
@@ -174,7 +196,7 @@ class Lookup(Opaque):
             hashes = images[0].hashes
             if len(images) > 1:
                 hashes = HashBatch.concatenate([one.hashes for one in images])
-            hits, in_all = _closest(lists, hashes, most)
+            hits, in_all = _closest(lists, hashes, most, self._levels(images))
             match_count += in_all
             if hits:
                 asked = [(one, row) for one in images for row in range(len(one.hashes))]
@@ -252,12 +274,17 @@ class Lookup(Opaque):
         return lists
 
 
-def _closest(lists: Sequence[IndexedList], hashes: HashBatch, most: int) -> tuple[list[Hit], int]:
+def _closest(
+    lists: Sequence[IndexedList],
+    hashes: HashBatch,
+    most: int,
+    levels: Sequence[Level] | None = None,
+) -> tuple[list[Hit], int]:
     """Return the closest `most` entries that any of `hashes` is near, and how many are in all."""
     hits: list[Hit] = []
     in_all = 0
     for known in lists:
-        found = known.near(hashes)
+        found = known.near(hashes, levels)
         if len(found.entry):
             in_all += len(found.entry)
             hits += islice(known.hits(found), most)
@@ -297,7 +324,36 @@ def _by_spec(lists: Sequence[HashList]) -> dict[HashSpec, list[HashList]]:
     return by_spec
 
 
-def _limits(
+def _of_levels(
+    max_distance: int | Mapping[str, int] | None, specs: Iterable[HashSpec], variants: Level
+) -> tuple[int | Mapping[str, int] | None, dict[HashSpec, dict[Level, Limit]]]:
+    """Return the limits by algorithm, and those by level of the hashers that ask so much.
+
+    A limit of a level is for hashers with frames: others have too few bits for one.
+    """
+    if not isinstance(max_distance, Mapping):
+        return max_distance, {}
+    of_level = {level: max_distance[level] for level in LEVELS[1:] if level in max_distance}
+    if not of_level:
+        return max_distance, {}
+    framed = [spec for spec in specs if is_framed(registry.hasher(spec.algorithm))]
+    for level, bits in of_level.items():
+        if LEVELS.index(level) > LEVELS.index(variants):
+            raise UsageError(
+                f"cannot use a max_distance for {level}: variants are {variants}. Ask for {level}"
+            )
+        if not framed:
+            raise UsageError(
+                f"cannot use a max_distance for {level}: there is no list of an algorithm with "
+                "such a limit. Give it for a list of pdq"
+            )
+        in_range("a maximum distance", bits, 0, min(spec.bits for spec in framed))
+    others = {name: bits for name, bits in max_distance.items() if name not in of_level}
+    wider = {level: Limit(bits, "caller") for level, bits in of_level.items()}
+    return others, dict.fromkeys(framed, wider)
+
+
+def limits_of(
     max_distance: int | Mapping[str, int] | None, specs: Iterable[HashSpec]
 ) -> dict[HashSpec, Limit]:
     """Return for each kind of hash the limit that the caller asks for, else the algorithm's."""

@@ -78,7 +78,8 @@ class Matcher(Opaque):
         once, hashed as each kind, and one record has all that it matches.
     max_distance : int or mapping of str to int, optional
         Inclusive limit in bits, instead of the algorithm's recommendation; by algorithm if the
-        lists need several. A list's own limit outranks it, and an entry's own outranks both.
+        lists need several. A list's own limit outranks it, and an entry's own outranks both. One
+        by level, say ``{"thorough": 40}``, is for the hashes that this level of `variants` adds.
         Hashes that are equal or not, as of files, keep their limit of 0 beside others.
     min_quality : int, optional
         Pictures of a lower quality are not searched; by default what the algorithm recommends.
@@ -412,13 +413,15 @@ class Matcher(Opaque):
             and self._lookup.find_any(images).image is not None
         }
         for spec in self._lookup.specs:
-            batches, numbers = [], []
+            asked: list[HashedImage] = []
+            numbers: list[int] = []
             for number, images in enumerate(pictures):
-                own = [one.hashes for one in images if one.spec == spec]
-                batches += own
-                numbers += [number] * sum(map(len, own))
+                own = [one for one in images if one.spec == spec]
+                asked += own
+                numbers += [number] * sum(len(one.hashes) for one in own)
             if numbers:
-                found = self._lookup.rows_that_match(HashBatch.concatenate(batches))
+                batch = HashBatch.concatenate([one.hashes for one in asked])
+                found = self._lookup.rows_that_match(batch, asked)
                 near.update(numbers[row] for row in found.tolist())
         return sorted(near)
 

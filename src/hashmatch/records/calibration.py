@@ -22,7 +22,7 @@ PER = 1_000_000
 """Pictures of which records and reports say how many match."""
 DECADES = 2
 """Powers of ten below the least share that a sample can show, to which a fitted tail is used."""
-DRAWS = 20_000
+DRAWS = 10_000
 
 Kind: TypeAlias = Literal["hashmatch.calibration/1"]
 

@@ -188,6 +188,9 @@ class Case:
         SHA-256 of the records that a decision made now would cover; `ReviewQueue.decide` takes it.
     held : bool
         It is kept until somebody releases it.
+    mostly_chrome : bool
+        Its records match by nothing but what the screens of an app have in common, see
+        `hashmatch.matching.chrome`: it waits behind others.
     """
 
     case_id: str
@@ -204,6 +207,7 @@ class Case:
     round: int = 1
     reviewed_digest: str = ""
     held: bool = False
+    mostly_chrome: bool = False
 
     @property
     def asked(self) -> tuple[CaseItem, ...]:

@@ -212,6 +212,17 @@ max_distance=None))
         passed = self.gone - np.arange(len(self.gone))
         return numbers + np.searchsorted(passed, numbers, "right")
 
+    def of_kinds(self, is_kind: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return which entries are of some of `kinds`.
+
+        Parameters
+        ----------
+        is_kind : ndarray of bool, shape (kinds,)
+            Which of `kinds`.
+        """
+        found: NDArray[np.bool_] = is_kind[np.delete(np.asarray(self.kind[:]), self.gone)]
+        return found
+
     def labels(self) -> Counter[str]:
         """Return how many entries have each label."""
         kind = np.delete(np.asarray(self.kind[:]), self.gone)

@@ -102,6 +102,11 @@ class HashSpec:
     algorithm: str
     bits: int
 
+    @property
+    def is_pdq(self) -> bool:
+        """Whether it is PDQ, or a profile of it."""
+        return self.algorithm.partition("-")[0] == "pdq"
+
     def __post_init__(self) -> None:
         if not isinstance(self.bits, int | np.integer) or self.bits < 8 or self.bits % 8:
             raise UsageError(

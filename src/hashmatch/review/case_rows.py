@@ -34,6 +34,9 @@ HOUR = 3600
 NEAREST_LEAD, BEST_LEAD = 24 * HOUR, 4 * HOUR
 """Seconds of waiting that an exact match, or the best quality, is worth over the farthest and the
 worst. Nothing is put off for ever: what has waited for longer goes first in the end."""
+CHROME_LAG = 7 * 24 * HOUR
+"""Seconds by which a case waits behind others whose records all match by nothing but what the
+screens of an app have in common."""
 LONGEST_LABEL = 200
 """Characters of a label that can be asked for: an index takes no longer ones."""
 
@@ -67,12 +70,13 @@ class CaseRow(NamedTuple):
     covered: str = ""
     hold: str = ""
     hold_at: int | None = None
+    chrome: int = 0
 
     @property
     def summary(self) -> Summary:
         """The summary of its items, as it is stored."""
         labels, surfaces = self.names
-        return Summary(*self[8:14], tuple(labels), tuple(surfaces))
+        return Summary(*self[8:14], tuple(labels), tuple(surfaces), bool(self.chrome))
 
     @property
     def names(self) -> tuple[list[str], list[str]]:
@@ -87,6 +91,7 @@ class CaseRow(NamedTuple):
             **{name: getattr(found, name) for name in Summary._fields[:6]},
             labels=msgspec.json.encode(found.labels).decode(),
             surfaces=msgspec.json.encode(found.surfaces).decode(),
+            chrome=int(found.mostly_chrome),
         )
 
     def given_back(self) -> CaseRow:
@@ -144,6 +149,7 @@ class Summary(NamedTuple):
     quality: int | None = None
     labels: tuple[str, ...] = ()
     surfaces: tuple[str, ...] = ()
+    mostly_chrome: bool = False
 
     def with_record(self, record: ReviewRecord) -> Summary:
         """Return it with one item more."""
@@ -166,6 +172,7 @@ class Summary(NamedTuple):
             quality,
             self.labels if labels <= set(self.labels) else tuple(sorted(labels | {*self.labels})),
             tuple(sorted({*self.surfaces, record.item.surface.value})),
+            record.mostly_chrome is True and (self.mostly_chrome or not self.items),
         )
 
 
@@ -274,7 +281,8 @@ def priority(found: Summary, opened_at: int, settings: Settings) -> int:
     """Return how soon a case is to be looked at: the higher, the sooner.
 
     Its opening, in seconds, counts against it, and a lead for it: by closeness, by quality and by
-    the label that weighs most. All wait equally fast, so the order of two never changes.
+    the label that weighs most; `CHROME_LAG` counts against it where its matches say little. All
+    wait equally fast, so the order of two never changes.
     """
     if not found.items:
         return 0
@@ -284,7 +292,8 @@ def priority(found: Summary, opened_at: int, settings: Settings) -> int:
         settings.label_weights[name] for name in found.labels if name in settings.label_weights
     ]
     lead = near * NEAREST_LEAD + good * BEST_LEAD + max(weights, default=0.0) * HOUR
-    return round(lead) - opened_at // SECOND
+    lag = CHROME_LAG if found.mostly_chrome else 0
+    return round(lead) - lag - opened_at // SECOND
 
 
 def is_held(row: CaseRow, settings: Settings) -> bool:

@@ -92,6 +92,7 @@ def assemble(tx: Transaction, row: CaseRow, viewer: str | None = None) -> Case:
         round=row.round,
         reviewed_digest=digest_of_lines(line for line, *_, asked in found if asked == row.round),
         held=is_held(row, tx.settings),
+        mostly_chrome=bool(row.chrome),
     )
 
 

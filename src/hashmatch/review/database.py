@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Row = tuple[Any, ...]
 
-FORMAT = 4
+FORMAT = 5
 """Version of the tables; a queue says which it has."""
 INDEXED_KINDS = (
     "kind IN ('draft_chosen', 'draft_signed', 'draft_written', 'preservation_asked', "
@@ -35,7 +35,10 @@ INDEXED_KINDS = (
 """Which events have an index of their own: few among very many, and asked for by their kind. Both
 databases use it for a query only if this stands in it word for word."""
 EVENT_KIND = f"CREATE INDEX event_kind ON event (kind, number) WHERE {INDEXED_KINDS}"
-UPGRADES = {3: (EVENT_KIND,)}
+UPGRADES = {
+    3: (EVENT_KIND,),
+    4: ("ALTER TABLE review_case ADD COLUMN chrome BIGINT NOT NULL DEFAULT 0",),
+}
 """The statements that make the tables of the next format of those of an older one."""
 PATIENCE = 60.0
 """Seconds that a call waits for others' transactions; the longest are of `add`, far below one."""
@@ -306,7 +309,7 @@ CREATE TABLE review_case (
     hash_algorithm TEXT NOT NULL, hash {blob}, lease_reviewer TEXT, lease_until BIGINT,
     decided_at BIGINT, decided_event BIGINT, final_at BIGINT, covered TEXT NOT NULL,
     hold TEXT NOT NULL, hold_at BIGINT
-);
+, chrome BIGINT NOT NULL DEFAULT 0);
 CREATE INDEX case_state ON review_case (state, number) WHERE items > 0;
 CREATE INDEX case_lease ON review_case (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX case_held ON review_case (lease_reviewer, number) WHERE lease_reviewer IS NOT NULL;
@@ -350,7 +353,8 @@ CREATE TABLE outbox_message (
 CREATE INDEX outbox_case ON outbox_message (endpoint, case_number, event);
 """
 """Case, item and event are numbered from 1. A decision has the number of its event. Of an item that
-has expired, only the number, the record's id, the case, the batch and the digest are left."""
+has expired, only the number, the record's id, the case, the batch and the digest are left. A column
+that `UPGRADES` adds stands as SQLite writes it, so that tables old and new are the same text."""
 
 
 def statements(*, number: str, blob: str, keyed: str) -> list[str]:

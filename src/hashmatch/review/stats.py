@@ -218,7 +218,8 @@ def _agreement(database: Database) -> Share:
 
 def _precision(database: Database) -> tuple[tuple[Precision, ...], tuple[Precision, ...]]:
     """Return how often lists were right, by distance, and by variant."""
-    confirmed, all_ = Counter[_Key](), Counter[_Key]()
+    confirmed: Counter[_Key] = Counter()
+    all_: Counter[_Key] = Counter()
     for state, closest in _decided(database):
         for (name, algorithm), (distance, variant) in closest.items():
             for key in (

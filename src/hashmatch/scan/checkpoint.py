@@ -106,11 +106,13 @@ class ScanState:
     def counters(self) -> Counters:
         """Return how many items have ended in each outcome."""
         found = Counters()
-        outcomes, suppressed_by, *shadow = self._counts  # a state of before has no shadow
+        outcomes, suppressed_by, *others = self._counts  # older versions counted no others
         found.outcomes |= outcomes
         found.suppressed_by |= suppressed_by
-        for counted in shadow:
+        for counted in others[:1]:
             found.shadow |= counted
+        for counted in others[1:]:
+            found.mostly_chrome += counted["mostly_chrome"]
         return found
 
     def is_done(self, item: ImageItem, *, by_name: bool = False) -> bool:
@@ -170,7 +172,9 @@ class ScanState:
         if position is None:
             position = batch[-1][0].position if batch else self.position
         position = None if ended else position
-        counts = [dict(counters.outcomes), dict(counters.suppressed_by), dict(counters.shadow)]
+        marked = {"mostly_chrome": counters.mostly_chrome}
+        counted = counters.outcomes, counters.suppressed_by, counters.shadow, marked
+        counts = list(map(dict, counted))
         marks = [(self._id, self._mark(key)) for key in by_name]
         self.waivers += [waiver for waiver in waivers() if waiver not in self.waivers]
         with _explained(self._path):

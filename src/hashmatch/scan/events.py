@@ -48,6 +48,9 @@ class Counters:
         How many ended in each outcome. Those of a checkpoint are counted once they are on the disk.
     suppressed_by : dict of str to int
         How many records each rule suppressed; see `hashmatch.matching.suppression`.
+    mostly_chrome : int
+        How many records are marked as mostly chrome, suppressed or not; see
+        `hashmatch.matching.chrome`.
     fetched, bytes, retries : int
         Items read, their bytes, and tries of reading or listing that were not the first.
     decoded : int
@@ -71,6 +74,7 @@ class Counters:
         default_factory=lambda: {o.value: 0 for o in Outcome if o is not Outcome.HASHED}
     )
     suppressed_by: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
+    mostly_chrome: int = 0
     fetched: int = 0
     bytes: int = 0
     retries: int = 0
@@ -106,6 +110,7 @@ class Counters:
         self.outcomes[result.outcome] += 1
         if isinstance(result, ReviewRecord) and isinstance(result.suppressed_by, SuppressedBy):
             self.suppressed_by[result.suppressed_by.reason] += 1
+        self.mostly_chrome += is_marked(result)
 
     def add_shadow(self, places: Iterable[str]) -> None:
         """Count what a shadow limit would bring into review.
@@ -132,6 +137,7 @@ class Counters:
             self.outcomes[name] += sign * count
         for name, count in other.suppressed_by.items():
             self.suppressed_by[name] += sign * count
+        self.mostly_chrome += sign * other.mostly_chrome
 
     @property
     def records(self) -> int:
@@ -152,6 +158,11 @@ class Counters:
     def not_searched(self) -> int:
         """Items that ended without having been looked up."""
         return sum(n for outcome, n in self.outcomes.items() if outcome not in SEARCHED)
+
+
+def is_marked(result: Result | None) -> bool:
+    """Return whether a result is a record that is marked as mostly chrome."""
+    return isinstance(result, ReviewRecord) and result.mostly_chrome is True
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from hashmatch._files.block_reader import open_blocks
 from hashmatch._files.block_writer import write
 from hashmatch._files.private import check_found, check_private
 from hashmatch.errors import IndexFileError, UsageError
+from hashmatch.hashing.chrome import ChromeMeter
 from hashmatch.records import VERSION
 from hashmatch.records.enums import Level, Outcome, Surface
 from hashmatch.records.hashes import HashBatch, HashSpec, Opaque
@@ -52,17 +53,19 @@ def record_digest(record: ReviewRecord) -> bytes:
     """Return what two records have in common that tell a reviewer the same, as 16 bytes.
 
     That is all of them but the record's id, when it was made and the image seen, the image's own
-    hash, the versions of lists, limits and calibrations: an entry that still matches is no news
-    because its list has another version, or would let a farther picture match. The order of equally
-    near entries makes no difference.
+    hash, how much of it is chrome, the versions of lists, limits and calibrations: an entry that
+    still matches is no news because its list has another version, or would let a farther picture
+    match. The order of equally near entries makes no difference.
     """
     said = cast("dict[str, Any]", msgspec.to_builtins(record))
     for name in ("record_id", "created_at"):
         del said[name]
     said.pop("seen_at", None)
     said["hash"].pop("value", None)
+    said["item"].pop("chrome", None)
     for each in (*said["matches"], said.get("suppressed_by", {})):
-        for name in ("list_version", "max_distance", "max_distance_from", "calibration"):
+        limits = "max_distance", "max_distance_from"
+        for name in ("list_version", *limits, "calibration", "chrome"):
             each.pop(name, None)
     encode = msgspec.json.Encoder(order="deterministic").encode
     said["matches"] = sorted(said["matches"], key=encode)
@@ -85,6 +88,7 @@ class _Image(msgspec.Struct, array_like=True):
     frame: int
     decode_policy: str
     variants: tuple[str, ...]
+    chrome: dict[str, float] | None = None
 
 
 class _Video(msgspec.Struct, array_like=True):
@@ -228,7 +232,7 @@ class ArchivedFile(Opaque):
         return HashedImage(
             key, spec, Outcome(one.outcome), hashes, one.reason, one.quality,
             one.width, one.height, one.damaged, one.media_type, one.frame, one.decode_policy,
-            one.variants,
+            one.variants, None if one.chrome is None else ChromeMeter.of(one.chrome),
         )  # fmt: skip
 
 
@@ -375,6 +379,7 @@ class ArchiveWriter(Opaque):
                     kind, first, len(one.hashes), one.outcome, one.reason, one.quality, one.width,
                     one.height, one.damaged, one.media_type, one.frame, one.decode_policy,
                     tuple(map(str, one.variants)),
+                    None if one.chrome is None else one.chrome.shares(),
                 )
             )  # fmt: skip
         self._items.append(

@@ -111,6 +111,7 @@ def _metrics(
     yield "items_total", "Items that have ended in each outcome.", outcomes
     yield "records_total", "Review records that wait for a person.", counters.records
     yield "suppressed_records_total", "Review records kept out.", counters.suppressed
+    yield "mostly_chrome_records_total", "Review records of mostly chrome.", counters.mostly_chrome
     if counters.shadow:
         yield "shadow_records_total", "Review records that a shadow limit would add.", shadow
     yield "alarms_total", "List entries that the breaker has tripped for.", counters.alarms

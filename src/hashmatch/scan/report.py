@@ -117,6 +117,7 @@ class ScanReport:
             "records": counters.records,
             "queued": self.queued,
             "suppressed": counters.suppressed_by,
+            "mostly_chrome": counters.mostly_chrome,
             "shadow": [row._asdict() for row in shadow_rows(counters.shadow)],
             "alarms": [
                 {

@@ -272,6 +272,7 @@ class _Scan:
         self.counters.outcomes = counted.outcomes
         self.counters.suppressed_by = counted.suppressed_by
         self.counters.shadow = counted.shadow
+        self.counters.mostly_chrome = counted.mostly_chrome
         self._shadowed.clear()
 
     def _taken_up(self, state: ScanState) -> str:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashmatch.errors import UsageError
-from hashmatch.matching.lookup import Lookup
+from hashmatch.matching.lookup import Lookup, limits_of
 from hashmatch.records.hashes import Opaque
 from hashmatch.records.images import HashedImage, ItemOutcome
 from hashmatch.records.video_columns import VIDEO_SPEC
@@ -66,30 +66,15 @@ class Shadow(Opaque):
     """
 
     def __init__(self, matcher: Matcher, max_distance: int | Mapping[str, int]) -> None:
-        lists = [one.known for one in matcher.indexed]
-        if isinstance(max_distance, Mapping):
-            lists = [known for known in lists if known.spec.algorithm in max_distance]
-        if not lists:
-            raise UsageError(
-                "cannot count a shadow limit: there is no list of pictures of its algorithm. Name "
-                "one of the lists' algorithms"
-            )
+        self.limits = shadow_limits(matcher, max_distance)
         # An index of a store is built up to the store's own limit: beyond it, it is slow.
-        fresh = [replace(known, index=None) for known in lists]
-        self._lookup = Lookup(fresh, max_distance, 1, None)
+        fresh = [
+            replace(one.known, index=None)
+            for one in matcher.indexed
+            if one.known.spec.algorithm in self.limits
+        ]
+        self._lookup = Lookup(fresh, self.limits, 1, None)
         self._matcher = matcher
-        self.limits: dict[str, int] = {}
-        for known in lists:
-            new = next(one.default for one in self._lookup.indexed if one.known.name == known.name
-                       and one.known.spec == known.spec)  # fmt: skip
-            old = next(one.default for one in matcher.indexed if one.known is known)
-            algorithm = known.spec.algorithm
-            if new.set_by != "caller" or new.bits <= old.bits:
-                raise UsageError(
-                    f"cannot count a shadow limit of {new.bits} bits for {algorithm}: the scan's "
-                    f"own is {old.bits}. Give a larger one"
-                )
-            self.limits[algorithm] = new.bits
 
     def look_up(self, hashed: Sequence[HashedImage | HashedVideo], result: Result) -> str | None:
         """Return where a picture would come into review, for `Counters.shadow`; None if not.
@@ -112,6 +97,36 @@ class Shadow(Opaque):
             return None
         near = found.matches[0]
         return f"{near.algorithm} {near.distance} {near.list}"
+
+
+def shadow_limits(matcher: Matcher, max_distance: int | Mapping[str, int]) -> dict[str, int]:
+    """Return the shadow limit of each algorithm that has one.
+
+    Parameters
+    ----------
+    matcher : Matcher
+        Of the scan.
+    max_distance : int or mapping of str to int
+        As for `Shadow`.
+
+    Raises
+    ------
+    UsageError
+        If there is no list of an algorithm, or a limit is not above that of the scan.
+    """
+    own = {one.known.spec: one.default.bits for one in matcher.indexed}
+    named = set(max_distance) if isinstance(max_distance, Mapping) else set()
+    found: dict[str, int] = {}
+    for spec, limit in limits_of(max_distance, own).items():
+        if limit.set_by != "caller" or (named and spec.algorithm not in named):
+            continue
+        if limit.bits <= own[spec]:
+            raise UsageError(
+                f"cannot count a shadow limit of {limit.bits} bits for {spec.algorithm}: the "
+                f"scan's own is {own[spec]}. Give a larger one"
+            )
+        found[spec.algorithm] = limit.bits
+    return found
 
 
 def shadow_rows(counted: Mapping[str, int]) -> list[ShadowRow]:

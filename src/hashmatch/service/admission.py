@@ -47,8 +47,8 @@ class Busy(Exception):
 class Admission:
     """A bounded number of requests at work, and a bounded number that wait for them.
 
-    Used from one event loop. What is ready waits in the queue of the threads that do the work, so
-    that they go on by themselves however busy the loop is with refusing others.
+    Used from one event loop. Requests that are ready are queued for the threads that do the work,
+    so that these take the next one by themselves, however busy the loop is with refusing others.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class Admission:
             giving_up.cancel()
 
     def close(self) -> None:
-        """End the threads; what waits is not done."""
+        """End the threads; queued requests are refused."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _timed(self, work: Callable[[], T]) -> T:

@@ -10,8 +10,8 @@ import asyncio
 import random
 import time
 from dataclasses import dataclass, field
-from itertools import count
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeAlias, TypeVar
 
 import httpx
 import msgspec
@@ -21,14 +21,15 @@ from hashmatch.retry import Limits
 from hashmatch.service.v1 import Checked, Explained, HashQuery, ListsInUse, Looked, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
 
     from hashmatch.records.enums import Surface
 
 MAY_PASS = frozenset({408, 425, 429, 502, 503, 504})
-NDJSON = {"content-type": "application/x-ndjson"}
+NDJSON = "application/x-ndjson"
 CHANCE = random.Random()  # noqa: S311  (nobody gains by guessing a pause)
 PAUSES = Limits(first_delay=0.1, longest_delay=5.0)
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -37,43 +38,40 @@ class _Call(Generic[T]):
     """One request, and what its answer is decoded as."""
 
     kind: type[T]
+    method: str
     path: str
-    content: bytes = b""
-    params: dict[str, Any] = field(default_factory=dict)
-    headers: dict[str, str] = field(default_factory=dict)
-    method: str = "POST"
+    more: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def sent(self) -> dict[str, Any]:
-        """Arguments of httpx."""
-        content = {"params": self.params, "content": self.content, "headers": self.headers}
-        return {"method": self.method, "url": self.path, **content}
+    def decoded(self, response: httpx.Response) -> T:
+        """Return the answer that a response has."""
+        text = response.content
+        if response.headers.get("content-type") == NDJSON:
+            text = b"[" + b",".join(text.splitlines()) + b"]"
+        return msgspec.json.decode(text, type=self.kind)
 
-    def tries(self, patience: float) -> Generator[float, httpx.Response | httpx.TransportError, T]:
-        """Yield the pause before each try, take what came of it, and return the answer.
 
-        Pauses have full jitter, and are at least as long as the service asks for.
-        """
-        ends, pause = time.monotonic() + patience, 0.0
-        for attempt in count():
-            came = yield pause
-            asked_for = "0"
-            if not isinstance(came, httpx.Response):
-                last = type(came).__name__
-            elif came.status_code == httpx.codes.OK:
-                lines = b"[" + b",".join(came.content.splitlines()) + b"]"
-                whole = lines if self.headers == NDJSON else came.content
-                return msgspec.json.decode(whole, type=self.kind)
-            elif came.status_code not in MAY_PASS:
+class _Tries:
+    """The tries of one request: the pause before the next, and whether there may be one.
+
+    Pauses have full jitter, and are at least as long as the service asks for.
+    """
+
+    def __init__(self, patience: float) -> None:
+        self._ends, self._count, self.pause = time.monotonic() + patience, 0, 0.0
+
+    def failed(self, came: httpx.Response | httpx.TransportError) -> None:
+        """Prepare another try, given what came of one; ServiceError if there is none."""
+        reason, asked_for = type(came).__name__, "0"
+        if isinstance(came, httpx.Response):
+            if came.status_code not in MAY_PASS:
                 raise _refused(came)
-            else:
-                last, asked_for = str(_refused(came)), came.headers.get("retry-after", "0")
-            left = ends - time.monotonic()
-            if left <= 0:
-                break
-            pause = PAUSES.delay(attempt, CHANCE)
-            pause = min(left, pause + (int(asked_for) if asked_for.isdecimal() else 0))
-        raise ServiceError(f"cannot ask the service: {last}. Try again later.")
+            reason, asked_for = str(_refused(came)), came.headers.get("retry-after", "0")
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise ServiceError(f"cannot ask the service: {reason}. Try again later.")
+        pause = PAUSES.delay(self._count, CHANCE)
+        self.pause = min(left, pause + (int(asked_for) if asked_for.isdecimal() else 0))
+        self._count += 1
 
 
 def _refused(response: httpx.Response) -> ServiceError:
@@ -87,34 +85,122 @@ def _refused(response: httpx.Response) -> ServiceError:
         )
 
 
-def _check(
-    image: bytes, surface: Surface | str, item_id: str, version: str | None
-) -> _Call[Checked]:
-    params = {"surface": str(surface), "item_id": item_id, "version": version}
-    given = {name: value for name, value in params.items() if value is not None}
-    return _Call(Checked, "/v1/check", image, given)
+class _Calls:
+    """What a service can be asked: said once, and sent by both clients."""
+
+    def check(
+        self, image: bytes, *, surface: Surface | str, item_id: str, version: str | None = None
+    ) -> _Call[Checked]:
+        """Return what became of a picture.
+
+        Parameters
+        ----------
+        image : bytes
+            Its file, as it was uploaded.
+        surface : Surface or str
+            Where it was published.
+        item_id : str
+            What its record calls it.
+        version : str, optional
+            Changes when the content does; by default a digest of it.
+
+        Raises
+        ------
+        ServiceError
+            If it is refused, or could not be checked in time.
+        """
+        params = {"surface": str(surface), "item_id": item_id, "version": version}
+        given = {name: value for name, value in params.items() if value is not None}
+        return _Call(Checked, "POST", "/v1/check", {"content": image, "params": given})
+
+    def match(self, value: str, algorithm: str = "pdq") -> _Call[Looked]:
+        """Return what a hash is near.
+
+        Parameters
+        ----------
+        value : str
+            In hexadecimal.
+        algorithm : str
+            What it is.
+        """
+        content = msgspec.json.encode(HashQuery(value, algorithm))
+        return _Call(Looked, "POST", "/v1/match", {"content": content})
+
+    def match_many(self, questions: Iterable[HashQuery]) -> _Call[list[Looked]]:
+        """Return what each hash is near, in order.
+
+        Parameters
+        ----------
+        questions : iterable of HashQuery
+            Up to 10,000.
+        """
+        lines = b"".join(msgspec.json.encode(each) + b"\n" for each in questions)
+        more = {"content": lines, "headers": {"content-type": NDJSON}}
+        return _Call(list[Looked], "POST", "/v1/match", more)
+
+    def explain(self, image: bytes, nearest: int = 5) -> _Call[Explained]:
+        """Return why a picture matches, or does not.
+
+        Parameters
+        ----------
+        image : bytes
+            Its file.
+        nearest : int
+            Entries of each list that are named.
+        """
+        more = {"content": image, "params": {"nearest": nearest}}
+        return _Call(Explained, "POST", "/v1/explain", more)
+
+    def lists(self) -> _Call[ListsInUse]:
+        """Return the lists in use."""
+        return _Call(ListsInUse, "GET", "/v1/lists")
 
 
-def _match(value: str, algorithm: str) -> _Call[Looked]:
-    return _Call(Looked, "/v1/match", msgspec.json.encode(HashQuery(value, algorithm)))
+_Make: TypeAlias = "Callable[Concatenate[Any, P], _Call[T]]"
 
 
-def _many(questions: Iterable[HashQuery]) -> _Call[list[Looked]]:
-    lines = b"".join(msgspec.json.encode(each) + b"\n" for each in questions)
-    return _Call(list[Looked], "/v1/match", lines, headers=NDJSON)
+def _waits(make: _Make[P, T]) -> Callable[Concatenate[Client, P], T]:
+    """Return a method that sends a call, and returns its answer."""
+
+    @wraps(make)
+    def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        call, tries = make(self, *args, **kwargs), _Tries(self._patience)
+        while True:
+            time.sleep(tries.pause)
+            try:
+                response = self._http.request(call.method, call.path, **call.more)
+                if response.status_code == httpx.codes.OK:
+                    return call.decoded(response)
+                tries.failed(response)
+            except httpx.TransportError as error:
+                tries.failed(error)
+
+    return method
 
 
-def _explain(image: bytes, nearest: int) -> _Call[Explained]:
-    return _Call(Explained, "/v1/explain", image, {"nearest": nearest})
+def _awaits(make: _Make[P, T]) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]:
+    """Return a coroutine method that sends a call, and returns its answer."""
 
+    @wraps(make)
+    async def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        call, tries = make(self, *args, **kwargs), _Tries(self._patience)
+        while True:
+            await asyncio.sleep(tries.pause)
+            try:
+                response = await self._http.request(call.method, call.path, **call.more)
+                if response.status_code == httpx.codes.OK:
+                    return call.decoded(response)
+                tries.failed(response)
+            except httpx.TransportError as error:
+                tries.failed(error)
 
-LISTS = _Call(ListsInUse, "/v1/lists", method="GET")
+    return method
 
 
 class _Client:
     """What both clients are made with."""
 
-    _kind: ClassVar[type[httpx.Client] | type[httpx.AsyncClient]]
+    _kind: type[httpx.Client] | type[httpx.AsyncClient]
     _http: Any
 
     def __init__(
@@ -146,144 +232,39 @@ class Client(_Client):
     """
 
     _kind = httpx.Client
-    _http: httpx.Client
-
-    def check(
-        self, image: bytes, *, surface: Surface | str, item_id: str, version: str | None = None
-    ) -> Checked:
-        """Return what became of a picture.
-
-        Parameters
-        ----------
-        image : bytes
-            Its file, as it was uploaded.
-        surface : Surface or str
-            Where it was published.
-        item_id : str
-            What its record calls it.
-        version : str, optional
-            Changes when the content does; by default a digest of it.
-
-        Raises
-        ------
-        ServiceError
-            If it is refused, or could not be checked in time.
-        """
-        return self._send(_check(image, surface=surface, item_id=item_id, version=version))
-
-    def match(self, value: str, algorithm: str = "pdq") -> Looked:
-        """Return what a hash is near.
-
-        Parameters
-        ----------
-        value : str
-            In hexadecimal.
-        algorithm : str
-            What it is.
-        """
-        return self._send(_match(value, algorithm))
-
-    def match_many(self, questions: Iterable[HashQuery]) -> list[Looked]:
-        """Return what each hash is near, in order.
-
-        Parameters
-        ----------
-        questions : iterable of HashQuery
-            Up to 10,000.
-        """
-        return self._send(_many(questions))
-
-    def explain(self, image: bytes, nearest: int = 5) -> Explained:
-        """Return why a picture matches, or does not.
-
-        Parameters
-        ----------
-        image : bytes
-            Its file.
-        nearest : int
-            Entries of each list that are named.
-        """
-        return self._send(_explain(image, nearest))
-
-    def lists(self) -> ListsInUse:
-        """Return the lists in use."""
-        return self._send(LISTS)
+    check = _waits(_Calls.check)
+    match = _waits(_Calls.match)
+    match_many = _waits(_Calls.match_many)
+    explain = _waits(_Calls.explain)
+    lists = _waits(_Calls.lists)
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-    def _send(self, call: _Call[T]) -> T:
-        tries = call.tries(self._patience)
-        pause = next(tries)
-        while True:
-            time.sleep(pause)
-            came: httpx.Response | httpx.TransportError
-            try:
-                came = self._http.request(**call.sent)
-            except httpx.TransportError as error:
-                came = error
-            try:
-                pause = tries.send(came)
-            except StopIteration as answered:
-                return cast("T", answered.value)
 
 
 class AsyncClient(_Client):
     """As `Client`, for asyncio."""
 
     _kind = httpx.AsyncClient
-    _http: httpx.AsyncClient
-
-    async def check(
-        self, image: bytes, *, surface: Surface | str, item_id: str, version: str | None = None
-    ) -> Checked:
-        """As `Client.check`."""
-        return await self._send(_check(image, surface=surface, item_id=item_id, version=version))
-
-    async def match(self, value: str, algorithm: str = "pdq") -> Looked:
-        """As `Client.match`."""
-        return await self._send(_match(value, algorithm))
-
-    async def match_many(self, questions: Iterable[HashQuery]) -> list[Looked]:
-        """As `Client.match_many`."""
-        return await self._send(_many(questions))
-
-    async def explain(self, image: bytes, nearest: int = 5) -> Explained:
-        """As `Client.explain`."""
-        return await self._send(_explain(image, nearest))
-
-    async def lists(self) -> ListsInUse:
-        """As `Client.lists`."""
-        return await self._send(LISTS)
+    check = _awaits(_Calls.check)
+    match = _awaits(_Calls.match)
+    match_many = _awaits(_Calls.match_many)
+    explain = _awaits(_Calls.explain)
+    lists = _awaits(_Calls.lists)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
 
-    async def __aenter__(self) -> AsyncClient:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *error: object) -> None:
         await self.close()
-
-    async def _send(self, call: _Call[T]) -> T:
-        tries = call.tries(self._patience)
-        pause = next(tries)
-        while True:
-            await asyncio.sleep(pause)
-            came: httpx.Response | httpx.TransportError
-            try:
-                came = await self._http.request(**call.sent)
-            except httpx.TransportError as error:
-                came = error
-            try:
-                pause = tries.send(came)
-            except StopIteration as answered:
-                return cast("T", answered.value)

@@ -162,6 +162,7 @@ class Protocol(HttpToolsProtocol):
         if (
             self._application is None
             or method not in {b"GET", b"POST"}
+            or self._awaits_reply
             or not self._is_idle
             or not parser.should_keep_alive()
             or parser.get_http_version() != "1.1"

@@ -32,6 +32,7 @@ import numpy as np
 
 from hashmatch._redact import forget, unseen
 from hashmatch.errors import HashmatchError, StoreError
+from hashmatch.hashing.chrome import ChromeMeter
 from hashmatch.lists.merge import hash_keys
 from hashmatch.records.entries import Entries
 from hashmatch.records.enums import Outcome, Surface
@@ -126,6 +127,7 @@ class Seen(NamedTuple):
                 one.spec.algorithm, one.spec.bits, one.hashes.words.astype("<u8").tobytes(),
                 one.outcome, one.reason, one.quality, one.width, one.height, one.damaged,
                 one.media_type, one.frame, one.decode_policy, one.variants,
+                None if one.chrome is None else one.chrome.shares(),
             )
             for one in self.hashed
         ]  # fmt: skip
@@ -153,9 +155,10 @@ def _image(
 ) -> HashedImage:
     spec = HashSpec(algorithm, bits)
     rows = np.frombuffer(words, "<u8").astype(np.uint64).reshape(-1, spec.words)
-    *others, variants = rest
+    *others, variants, chrome = rest if isinstance(rest[-1], dict | None) else (*rest, None)
     hashes = HashBatch(spec, rows, owned=True)
-    return HashedImage(item, spec, Outcome(outcome), hashes, *others, tuple(variants))  # type: ignore[call-arg]
+    meter = None if chrome is None else ChromeMeter.of(chrome)
+    return HashedImage(item, spec, Outcome(outcome), hashes, *others, tuple(variants), meter)  # type: ignore[call-arg]
 
 
 def _entries(record: ReviewRecord) -> frozenset[bytes]:

@@ -25,6 +25,7 @@ COLUMNS = (
     "list", "list_version", "entry", "distance", "max_distance", "max_distance_from",
     "labels", "sources", "match_count",
     "suppressed_by", "suppressed_by_list", "suppressed_by_entry", "suppressed_by_distance",
+    "chrome", "mostly_chrome",
 )  # fmt: skip
 
 
@@ -37,7 +38,7 @@ class CsvSink:
     """Writes a header, then a row for each named match, closest first.
 
     Several labels or sources share a cell, separated by blanks. Rows whose status is ``suppressed``
-    wait for nobody; their last cells say which rule kept them out of the queue. The image's own
+    wait for nobody; other cells say which rule kept them out of the queue. The image's own
     hash is never in it; ask for JSON lines if you need it.
     """
 
@@ -60,6 +61,7 @@ class CsvSink:
                 match.max_distance_from, " ".join(match.labels), " ".join(match.sources),
                 record.match_count,
                 *(why or ("", "", "", "")),
+                match.chrome, "" if match.mostly_chrome is UNSET else "true",
             )  # fmt: skip
 
     def close(self) -> None:

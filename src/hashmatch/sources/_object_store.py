@@ -408,7 +408,7 @@ class Objects:
     def get(self, key: str) -> bytes | None:
         """Return what is in an object; None if there is none of that key.
 
-        SourceError, or SourceUnavailable if another try may succeed; so do the next three.
+        SourceError, or SourceUnavailable if another try may succeed; so do the next four.
         """
         try:
             return self._get(key, "")[1]
@@ -416,6 +416,31 @@ class Objects:
             if self._trouble(error).kind is Kind.MISSING:
                 return None
             raise self._cannot("read", error) from None
+
+    def get_range(self, key: str, version: str, start: int, size: int) -> bytes:
+        """Return `size` bytes of an object from `start` on, if it is still of that version."""
+        match = _tag(version)
+        try:
+            if changes(key) and not self.takes_any_key:
+                raise ValueError  # an odd key: what would be read is another object, or none
+            if isinstance(self._exact, _RawKeys):
+                data = self._exact.get_range(key, match, start, size)
+            else:
+                import obstore
+
+                asked: Any = {"range": (start, start + size)}
+                if match:
+                    asked["if_match"] = f'"{match}"'
+                data = obstore.get(self._store, key, options=asked).bytes().to_bytes()
+            if len(data) != size:
+                raise OSError("a part of another size")  # which may pass
+        except Exception as error:  # its own types, OSError and ValueError
+            if "412" in self._trouble(error).words or type(error).__name__ == "PreconditionError":
+                raise SourceError(
+                    f"cannot read {key} of {self.name}: it changed meanwhile. Run the command again"
+                ) from None
+            raise self._cannot("read", error) from None
+        return data
 
     def put_new(self, key: str, data: bytes) -> bool:
         """Write an object unless there is one of that key; return whether there was none."""
@@ -483,10 +508,7 @@ class Objects:
         return data
 
     def _get(self, key: str, version: str) -> tuple[ObjectMeta, bytes]:
-        # A weak tag never equals another, by the rules of If-Match; a version that is no tag
-        # says so by the times in it.
-        conditional = version.startswith("etag-") and not version.startswith("etag-W/")
-        match = version.removeprefix("etag-") if conditional else ""
+        match = _tag(version)
         if changes(key) and not self.takes_any_key:
             raise ValueError  # an odd key: what would be read is another object, or none
         if self._exact is not None:
@@ -496,7 +518,7 @@ class Objects:
 
         try:
             result = obstore.get(
-                self._store, key, options={"if_match": f'"{match}"'} if conditional else None
+                self._store, key, options={"if_match": f'"{match}"'} if match else None
             )
         except PreconditionError:
             result = obstore.get(self._store, key)
@@ -564,6 +586,16 @@ class Objects:
         }[kind]
         may_pass = kind in {Kind.PASSING, Kind.UNREACHABLE}
         return (SourceUnavailable if may_pass else SourceError)(f"{self.name}: {advice}")
+
+
+def _tag(version: str) -> str:
+    """Return what If-Match may ask for.
+
+    A weak tag never equals another, by its rules; a version that is no tag says so by the times in
+    it.
+    """
+    conditional = version.startswith("etag-") and not version.startswith("etag-W/")
+    return version.removeprefix("etag-") if conditional else ""
 
 
 def changes(key: str) -> bool:
@@ -738,6 +770,26 @@ class _RawKeys:
             if found is not None:
                 return found
         raise OSError("status code: 412")
+
+    def get_range(self, key: str, match: str, start: int, size: int) -> bytes:
+        """Return a part of an object, of the version whose etag is `match`, if there is one."""
+        url = self._address() + quote(key, safe="/~")
+        target = url.removeprefix(str(self._asked(url).origin))
+        headers = {"Range": f"bytes={start}-{start + size - 1}", **self._signed(url)}
+        if match:
+            headers["If-Match"] = f'"{match}"'
+        wanted = f"bytes {start}-{start + size - 1}/"
+        with self._asked(url).send("GET", target, headers) as answer:
+            # Some say 200 of a part, and do not know If-Match.
+            if (answer.headers["Content-Range"] or "").startswith(wanted):
+                if match and answer.headers["ETag"] != f'"{match}"':
+                    raise OSError("status code: 412")
+                return b"".join(answer.stream())
+            if answer.status == 200:  # all of it
+                raise OSError("status code: 200 <Code>RangeIgnored</Code>")
+            said = (answer.body(_LONGEST_ERROR) or b"").decode("latin-1")
+        code = found_code[0] if (found_code := _CODE.search(said)) else ""
+        raise OSError(f"status code: {answer.status} {code}")
 
     def put_new(self, key: str, data: bytes) -> bool:
         """Write an object unless there is one of that key; return whether there was none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter, OrderedDict
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hashmatch.errors import HashmatchError, SourceError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError, ImageItem, escape_name, unescape_name
+from hashmatch.retry import until_available
 from hashmatch.sources._object_store import UNLISTED_FOLDER, Objects, versions
 from hashmatch.sources._streams import in_order
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from hashmatch.records.enums import Surface
+    from hashmatch.retry import Tries
     from hashmatch.sources._streams import Row
 
 
@@ -157,11 +160,62 @@ class BucketSource:
             raise ImageError(Outcome.FAILED, "this client cannot tell it from another key")
         return self._objects.read(item, item.location or unescape_name(item.key).decode())
 
+    def open(self, item: ImageItem, tries: Tries) -> RangeFile:
+        """Return a file of an object, of any size, that is read in parts as they are asked for.
+
+        Parameters
+        ----------
+        item : ImageItem
+            As it was listed.
+        tries : Tries
+            How often a part is asked for.
+        """
+        return RangeFile(self._objects, item, tries)
+
     def count(self) -> None:
         """Return None: only listing the whole bucket would tell."""
 
     def close(self) -> None:
         """Do nothing: connections close themselves when they are idle."""
+
+
+class RangeFile(io.RawIOBase):
+    """An object of a bucket as a file; SourceError if a part cannot be read, or it has changed."""
+
+    def __init__(self, objects: Objects, item: ImageItem, tries: Tries) -> None:
+        super().__init__()
+        self._objects, self._item, self._tries = objects, item, tries
+        self._size, self._at = item.size or 0, 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return where the next bytes are."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place, from the beginning, from here, or from the end."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Read as much as there is room for, or is left."""
+        size = min(len(buffer), self._size - self._at)
+        if size <= 0:
+            return 0
+        item, start = self._item, self._at
+        buffer[:size] = until_available(
+            lambda: self._objects.get_range(item.location, item.version, start, size), self._tries
+        )
+        self._at += size
+        return size
 
 
 def _row(meta: Any) -> Row:

@@ -17,7 +17,13 @@ from hashmatch._files import atomic
 from hashmatch._files.block_writer import in_pieces, write
 from hashmatch.index.hash_index import HashIndex
 from hashmatch.interfaces import Span
-from hashmatch.lists.degenerate import by_reason, degenerate, degenerate_videos, set_aside
+from hashmatch.lists.degenerate import (
+    by_reason,
+    degenerate,
+    degenerate_videos,
+    low_quality,
+    set_aside,
+)
 from hashmatch.lists.merge import (
     OLDER,
     REPEATED,
@@ -82,6 +88,7 @@ class VersionBuilder:
 
     They are encrypted with `key`, if there is one. Entries near the hashes of default `pictures`,
     by algorithm, are put into quarantine; `limits` are the list's own, by algorithm, in bits.
+    Entries whose quality is too low are too, unless `keep_low_quality`.
     `on_step` is given what is done next, for people.
     """
 
@@ -93,7 +100,10 @@ class VersionBuilder:
         pictures: Mapping[str, bytes],
         limits: Mapping[str, int],
         on_step: Callable[[str], object] | None = None,
+        *,
+        keep_low_quality: bool = False,
     ) -> None:
+        self.keep_low_quality = keep_low_quality
         self.folder, self.name, self.key = folder, name, key
         self.pictures, self.limits = pictures, limits
         self._on_step = on_step or (lambda step: None)
@@ -104,7 +114,10 @@ class VersionBuilder:
         Frames of videos that do are set aside in the statements that are returned.
         """
         if said.videos is None:
-            return said, degenerate(said.hashes, self._pictures(said.hashes.spec))
+            codes = degenerate(said.hashes, self._pictures(said.hashes.spec))
+            if not self.keep_low_quality:
+                codes = low_quality(codes, said.entries, said.algorithm)
+            return said, codes
         videos = said.videos.of_keys(said.hashes.words)
         videos = set_aside(videos, self._pictures(FRAME_SPEC))
         return replace(said, videos=videos), degenerate_videos(said.hashes, videos)

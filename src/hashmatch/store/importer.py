@@ -156,6 +156,7 @@ class Change:
             "unique-ids": ["yes"] if asked.unique_ids else [],
             "keep-ids": (kept,) if isinstance(kept, str) else kept,
             "keep-disputed": ["yes"] if asked.keep_disputed else [],
+            "keep-low-quality": ["yes"] if asked.keep_low_quality else [],
             "dates": [asked.dates] if asked.dates is not None else [],
             "charset": [asked.charset] if asked.charset is not None else [],
             "accept": self.accept,
@@ -477,7 +478,10 @@ class Importer:
         pictures = before.pictures if before else {}
         if change.pictures is not None:
             pictures = {name: batch.words.tobytes() for name, batch in change.pictures.items()}
-        return VersionBuilder(self.folder, name, self.key, pictures, limits, change.on_step)
+        return VersionBuilder(
+            self.folder, name, self.key, pictures, limits, change.on_step,
+            keep_low_quality=_keeps_low_quality(change, before),
+        )  # fmt: skip
 
     def _next(self) -> int:
         """Return the number of the version to be made: above all there are, and all that were."""
@@ -522,6 +526,7 @@ class Importer:
             bits=tuple(each for each in read.rows.told_orders if each != UNCHANGED),
             keep_ids=read.rows.kept,
             statuses=dict(read.format.statuses or {}),
+            keep_low_quality=builder.keep_low_quality,
             made_by=made_by,
             options=change.options(),
             counts={**counts, ROWS: {**read.rows.summary(), **made.counts}},
@@ -653,11 +658,20 @@ def _expires(created: datetime, change: Change, before: Manifest | None) -> date
     return (created + lasts).replace(microsecond=0)
 
 
+def _keeps_low_quality(change: Change, before: Content | None) -> bool:
+    """Return whether entries of too low a quality are matched: as asked, else as before."""
+    asked = change.format.keep_low_quality
+    if asked is None:
+        return before is not None and before.manifest.keep_low_quality is True
+    return asked
+
+
 def _is_made_alike(builder: VersionBuilder, before: Content) -> bool:
     """Return whether files of the version before may be those of the next."""
     return (
         builder.limits == before.limits
         and builder.pictures == before.pictures
+        and builder.keep_low_quality == before.manifest.keep_low_quality
         and (builder.key is not None) == before.manifest.encrypted
     )
 

@@ -18,6 +18,7 @@ from hashmatch._redact import unseen
 from hashmatch.errors import IndexFileError, StoreError, UntrustedList
 from hashmatch.index.hash_index import HashIndex
 from hashmatch.lists.calibrations import kept_calibrations
+from hashmatch.lists.hubs import hubs_of_made_up_pictures
 from hashmatch.lists.redact_ids import log_loaded
 from hashmatch.records.entries import concatenated
 from hashmatch.records.hash_list import HashList
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
     from hashmatch.store.importer import Changed
     from hashmatch.store.manifest import Manifest
     from hashmatch.store.signing import PrivateKey
+
+
+NAMED_HUBS = 10
+"""Entries that a message names."""
 
 
 class StoredHashes(Opaque):
@@ -406,10 +411,25 @@ class ListStore(Opaque):
         return Importer(self.folder, self.key, self.trust, now, latest, self.version)
 
     def _made(self, changed: Changed) -> Changed:
-        LOG.info("version %d is published", changed.manifest.version)
+        version = changed.manifest.version
+        LOG.info("version %d is published", version)
+        if any(changed.effects.counts.values()):
+            changed = changed._replace(problems=[*changed.problems, *self._hubs(version)])
         for problem in changed.problems:
             LOG.warning("%s", problem)
         return changed
+
+    def _hubs(self, version: int) -> list[str]:
+        """Return, in words, which entries of a version match what they should not."""
+        lists = self.lists(self.version(version), [])
+        return [
+            f"{len(hubs):,} {known.spec.algorithm} entries are near made-up pictures, and will "
+            "match many that are harmless: "
+            f"{', '.join(hub.entry for hub in hubs[:NAMED_HUBS])}"
+            f"{' ...' if len(hubs) > NAMED_HUBS else ''} (hashmatch list hubs names them, and "
+            "--out leaves them out)"
+            for known, hubs in hubs_of_made_up_pictures(lists)
+        ]
 
     @unseen
     def version(self, version: int) -> Content:

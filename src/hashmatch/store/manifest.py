@@ -76,11 +76,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     Times are in UTC, whole seconds; without `expires` it never does. `decode_policy` says how the
     pictures behind the hashes were read, where that is known; `key_ids` by which keys it is to be
     signed, in order; `encoding` and `bits` how its files write hashes, `keep_ids` which ids are
-    shown that may be hashes, and `statuses` what its own words for a status mean, as `ListFormat`
-    has it; `made_by` says how it was made, and `options` what was asked for then, by the name of
-    the option on the command line, never a hash; `counts`, by algorithm, how many entries, how many
-    removed, quarantined for which reason and so on. `fetched` says up to where an exchange was
-    fetched: a checkpoint that is part of the version can neither be ahead of it nor behind.
+    shown that may be hashes, `statuses` what its own words for a status mean, and
+    `keep_low_quality` whether entries of too low a quality are matched, as `ListFormat` has it;
+    `made_by` says how it was made, and `options` what was asked for then, by the name of the option
+    on the command line, never a hash; `counts`, by algorithm, how many entries, how many removed,
+    quarantined for which reason and so on. `fetched` says up to where an exchange was fetched: a
+    checkpoint that is part of the version can neither be ahead of it nor behind.
 
     Examples
     --------
@@ -103,6 +104,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     bits: tuple[Name, ...] = ()
     keep_ids: tuple[Name, ...] = ()
     statuses: dict[Name, Name] = {}
+    keep_low_quality: bool | msgspec.UnsetType = msgspec.UNSET
     made_by: Literal["import", "update", "rollback"] = "import"
     options: dict[Name, tuple[Name, ...]] = {}
     counts: dict[str, dict[str, Size]] = {}

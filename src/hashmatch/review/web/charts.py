@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from hashmatch._plots import THEMES, WIDTHS, Plot, bars, rows, svg, whiskers
+from hashmatch._plots.plots import THEMES, WIDTHS, Plot, bars, rows, svg, whiskers
 from hashmatch.records.cases import Verdict
 from hashmatch.review.web.threads import RETRY_AFTER
 

@@ -24,7 +24,7 @@ from hashmatch.records.enums import Outcome, Surface
 from hashmatch.records.review import ReviewRecord
 from hashmatch.records.safeguards import allowed, note, waivers
 from hashmatch.retry import Tries, list_items
-from hashmatch.scan.events import Counters, Monitor
+from hashmatch.scan.events import Counters, Monitor, is_marked
 from hashmatch.scan.parts.engine import EngineName
 from hashmatch.scan.parts.manifest import Manifest, Part, Row, as_bytes, as_text
 from hashmatch.scan.parts.place import open_place
@@ -335,6 +335,7 @@ class PartedScan:
             return record
         record = replace(record, status="suppressed", suppressed_by=by)
         self.counters.outcomes[Outcome.MATCH] -= 1
+        self.counters.mostly_chrome -= is_marked(record)  # it is counted once more
         self.counters.add(record)
         return record
 

@@ -319,6 +319,7 @@ class Manifest:
             "time": timestamp(datetime.now(UTC)),
             "outcomes": counters.outcomes,
             "suppressed_by": counters.suppressed_by,
+            "mostly_chrome": counters.mostly_chrome,
             "waivers": [waiver._asdict() for waiver in waivers],
         }
         self.place.create(f"{self.name}/ended.json", msgspec.json.encode(said))

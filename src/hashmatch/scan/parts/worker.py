@@ -30,7 +30,7 @@ from hashmatch.records.review import ReviewRecord, SuppressedBy
 from hashmatch.records.safeguards import Safeguard, allowing, collecting
 from hashmatch.retry import Limits, Tries, list_items
 from hashmatch.scan.checkpoint import scan_name
-from hashmatch.scan.events import Counters
+from hashmatch.scan.events import Counters, is_marked
 from hashmatch.scan.parts.journal import Journal, open_journal
 from hashmatch.scan.parts.manifest import Line, Manifest, Part, PartResults, as_text
 from hashmatch.scan.parts.place import open_place
@@ -379,6 +379,7 @@ def _do(opened: _Opened, number: int, worker: str) -> None:
             if suppressed_by:
                 counters.suppressed_by[suppressed_by] += 1
             if line is not None:
+                counters.mostly_chrome += is_marked(line.record)
                 results.lines.append(line)
         manifest.commit(number, results)
         journal.close(remove=True)
@@ -419,6 +420,7 @@ def _do_again(opened: _Opened, number: int, worker: str) -> None:
         counters.outcomes[outcome] += 1
         if suppressed_by:
             counters.suppressed_by[suppressed_by] += 1
+        counters.mostly_chrome += line is not None and is_marked(line.record)
     kept = [line for line in lines if line is not None]
     results = replace(before, counters=counters, lines=kept, worker=worker)
     manifest.commit(number, results, again=True)
@@ -426,7 +428,8 @@ def _do_again(opened: _Opened, number: int, worker: str) -> None:
 
 def _took(seen: Counters) -> Counters:
     """Return what was read and decoded, without outcomes, which are counted of all results."""
-    return replace(seen, outcomes=Counters().outcomes, suppressed_by=Counters().suppressed_by)
+    none = Counters()
+    return replace(seen, outcomes=none.outcomes, suppressed_by=none.suppressed_by, mostly_chrome=0)
 
 
 def _scan(

@@ -1,0 +1,282 @@
+"""Pictures that there is no room for: refused by their head, noted many at a time, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+import uvicorn
+
+from hashmatch.service.admission import Admission, Busy
+from hashmatch.service.app import application
+from hashmatch.service.connections import Protocol
+from hashmatch.service.missed import Journal, Picture
+from hashmatch.service.service import Limits, Service
+from processes import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+HEAD = (
+    "POST /v1/check?surface=public_post&item_id={} HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n"
+)
+HEALTH = b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n"
+ROOM = 3
+
+
+class Lists:
+    """Stands for lists; nothing here is looked up."""
+
+    changed: object = None
+    problems = ()
+
+
+class Decoders:
+    """Stands for a pool of one; nothing here is decoded."""
+
+    workers = 1
+
+
+class Transport(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.is_closed = False
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return default
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += bytes(data)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    abort = close
+
+    def pause_reading(self) -> None:
+        pass
+
+    resume_reading = pause_reading
+
+    @property
+    def statuses(self) -> list[int]:
+        """Of the answers, in their order."""
+        return [int(part[:3]) for part in self.written.split(b"HTTP/1.1 ")[1:]]
+
+
+class Running:
+    """A service without a socket, in the event loop that runs."""
+
+    def __init__(self, journal: Journal | None = None) -> None:
+        lists, decoders = cast("Any", Lists()), cast("Any", Decoders())
+        self.service = Service(
+            lists, decoders, limits=Limits(max_waiting=ROOM - 2), journal=journal
+        )
+        self.admission = self.service._admission
+        self._config = uvicorn.Config(
+            application(self.service), http=Protocol, ws="none", lifespan="off",
+            log_level="critical", proxy_headers=False, timeout_keep_alive=0,
+        )  # fmt: skip
+        self._config.load()
+        self._server = uvicorn.Server(self._config)
+
+    def connect(self) -> tuple[Protocol, Transport]:
+        """Return a connection, and what the service writes to it."""
+        protocol = Protocol(
+            config=self._config, server_state=self._server.server_state, app_state={}
+        )
+        transport = Transport()
+        protocol.connection_made(transport)
+        return protocol, transport
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for something that the event loop does."""
+    async with asyncio.timeout(PATIENCE):
+        while not holds():
+            await asyncio.sleep(0.001)
+
+
+def test_a_picture_is_refused_before_its_body_is_there() -> None:
+    async def run() -> None:
+        running = Running()
+        running.admission.inside = ROOM
+        protocol, transport = running.connect()
+        protocol.data_received(HEAD.format("a").encode())
+        assert transport.statuses == [503]
+        assert b"retry-after: 1\r\n" in transport.written
+        assert json.loads(transport.written.partition(b"\r\n\r\n")[2])["retry"] is True
+        protocol.data_received(b"123456789" + HEALTH)  # its body is dropped
+        assert transport.statuses == [503, 200]
+        text = running.service.metrics.text()
+        assert b'hashmatch_unchecked_total{retry="true"} 1.0' in text
+        await until(lambda: transport.is_closed)  # nothing is asked any more
+
+    asyncio.run(run())
+
+
+def test_room_is_kept_from_the_head_on() -> None:
+    """Heads that come at the same moment are not all let in because no task has begun."""
+
+    async def run() -> None:
+        running = Running()
+        connections = [running.connect() for _ in range(ROOM + 2)]
+        for protocol, _ in connections:
+            protocol.data_received(HEAD.format("a").encode())
+        refused = [transport.statuses for _, transport in connections]
+        assert refused == [[]] * ROOM + [[503]] * 2
+        await until(lambda: running.admission.inside == ROOM)
+        assert running.admission.coming == 0
+        for protocol, _ in connections[:ROOM]:
+            protocol.connection_lost(None)
+        await until(lambda: running.admission.inside == 0)
+        protocol, _ = running.connect()
+        protocol.data_received(b"POST /v1/check?\x7f HTTP/1.1\r\nhost: a\r\n\r\n")
+        assert running.admission.coming == 0
+        running.admission.close()
+
+    asyncio.run(run())
+
+
+def test_refused_pictures_are_answered_once_they_are_noted(tmp_path: Path) -> None:
+    async def run() -> None:
+        journal = Journal(str(tmp_path / "missed.db"), "one")
+        running = Running(journal)
+        running.admission.inside = ROOM
+        connections = [running.connect() for _ in range(200)]
+        for number, (protocol, transport) in enumerate(connections):
+            # What follows on the same connection waits for its turn.
+            protocol.data_received(HEAD.format(f"{number}%00").encode() + b"123456789" + HEALTH)
+            assert transport.written == b""
+        await until(lambda: all(transport.statuses == [503, 200] for _, transport in connections))
+        assert all(b'"noted":true' in transport.written for _, transport in connections)
+        protocol, transport = running.connect()
+        protocol.data_received(b"POST /v1/check HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n")
+        assert transport.statuses == [503]  # nobody can say what it is
+        assert b'"noted":false' in transport.written
+        journal.close()
+
+    asyncio.run(run())
+    with sqlite3.connect(tmp_path / "missed.db") as database:
+        rows = database.execute("SELECT key, surface, reason FROM item ORDER BY id").fetchall()
+    assert [key for key, _, _ in rows] == [f"{number}\0" for number in range(200)]
+    assert {row[1:] for row in rows} == {
+        ("public_post", "cannot answer: too many pictures are waiting.")
+    }
+
+
+def test_who_goes_away_while_it_is_noted_keeps_nobody_waiting(tmp_path: Path) -> None:
+    async def run() -> None:
+        journal = Journal(str(tmp_path / "missed.db"), "one")
+        running = Running(journal)
+        running.admission.inside = ROOM
+        gone, transport = running.connect()
+        gone.data_received(HEAD.format("gone").encode() + b"123456789" + HEALTH)
+        transport.close()
+        gone.connection_lost(None)
+        stays, other = running.connect()
+        stays.data_received(HEAD.format("stays").encode())
+        await until(lambda: other.statuses == [503])
+        assert transport.written == b""
+        journal.close()
+
+    asyncio.run(run())
+
+
+def test_a_note_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    async def run() -> None:
+        journal = Journal(str(tmp_path / "missed.db"), "one")
+        running = Running(journal)
+        running.admission.inside = ROOM
+        with sqlite3.connect(tmp_path / "missed.db") as database:
+            database.execute("DROP TABLE item")
+        protocol, transport = running.connect()
+        protocol.data_received(HEAD.format("a").encode())
+        await until(lambda: transport.statuses == [503])
+        assert b'"noted":false' in transport.written
+        journal.close()
+
+    asyncio.run(run())
+
+
+def test_who_is_refused_is_answered_though_the_service_stops(tmp_path: Path) -> None:
+    async def run() -> None:
+        journal = Journal(str(tmp_path / "missed.db"), "one")
+        running = Running(journal)
+        running.admission.inside = ROOM
+        protocol, transport = running.connect()
+        protocol.data_received(HEAD.format("a").encode() + b"123456789")
+        protocol.shutdown()
+        assert not transport.is_closed
+        await until(lambda: transport.is_closed)
+        assert transport.statuses == [503]
+        journal.close()
+
+    asyncio.run(run())
+
+
+def test_notes_of_refused_pictures_have_any_name(tmp_path: Path) -> None:
+    journal = Journal(str(tmp_path / "missed.db"), "one")
+    names = [f"{number}'\0\"\N{GRINNING FACE}" for number in range(1000)]
+    pictures = [Picture(name, "7", "user_report") for name in names]
+    assert journal.refused(pictures, "too many").result(PATIENCE) == 1000
+    journal.close()
+    with sqlite3.connect(tmp_path / "missed.db") as database:
+        assert database.execute("SELECT key, version FROM item ORDER BY id").fetchall() == [
+            (name, "7") for name in names
+        ]
+
+
+def test_what_is_ready_is_worked_on_however_busy_the_event_loop_is() -> None:
+    async def run() -> None:
+        admission = Admission(2, 8, PATIENCE)
+        done: list[int] = []
+        is_last = threading.Event()
+
+        def work(number: int) -> int:
+            done.append(number)
+            if len(done) == 6:
+                is_last.set()
+            return number
+
+        asked = [
+            asyncio.create_task(admission.work(lambda number=number: work(number)))  # type: ignore[misc]
+            for number in range(6)
+        ]
+        await asyncio.sleep(0)
+        assert is_last.wait(PATIENCE)  # while nothing else runs here
+        assert await asyncio.gather(*asked) == [*range(6)]
+        admission.close()
+
+    asyncio.run(run())
+
+
+def test_who_waits_for_too_long_is_refused_after_all() -> None:
+    async def run() -> None:
+        admission = Admission(1, 8, 0.05)
+        free = threading.Event()
+        first = asyncio.create_task(admission.work(lambda: free.wait(PATIENCE)))
+        await asyncio.sleep(0)
+        with pytest.raises(Busy):
+            await admission.work(lambda: None)
+        left = asyncio.create_task(admission.work(lambda: None))
+        await asyncio.sleep(0)
+        left.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await left
+        free.set()
+        assert await first
+        admission.close()
+
+    asyncio.run(run())
