@@ -16,7 +16,10 @@ import json
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,6 +33,7 @@ from benchmarks.recall import distances
 from benchmarks.robustness.draw import Drawn, read
 from hashmatch import HashBatch, hash_all, registry
 from hashmatch.records.enums import LEVELS, Outcome
+from hashmatch.testing import picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -169,31 +173,39 @@ def score(
 # hashmatch --------------------------------------------------------------------------------------
 
 
-def hashmatch(drawn: Drawn, pictures: int, algorithm: str, level: Level) -> Column:
+def hashmatch(drawn: Drawn, pictures: int, algorithm: str, level: Level, jobs: int = 1) -> Column:
     """Measure this library, the whole way from a file's bytes, at one level."""
     hasher = registry.hasher(algorithm)
     limit, bits = hasher.max_distance, hasher.spec.bits
     entries = {file: hash_all(drawn.path(file), [algorithm]) for file in _entries(drawn, pictures)}
     known = {file: one[0].hashes.words[:1] for file, one in entries.items()}
 
-    def asked() -> Iterator[tuple[int, Asked]]:
-        for number, query in enumerate(drawn.queries):
-            if query.picture >= pictures:
-                continue
-            content = drawn.path(query.file).read_bytes()
-            if not number:
-                hash_all(content, [algorithm], variants=level)  # reads the compiled kernels
-            begun = time.process_time()
-            found = hash_all(content, [algorithm], variants=level)
-            spent = 1e3 * (time.process_time() - begun)
-            found = [one for one in found if one.outcome is Outcome.HASHED]
-            names = tuple(name for one in found for name in one.variants)
-            none = HashBatch.from_bytes(hasher.spec, b"")
-            words = HashBatch.concatenate([one.hashes for one in found] or [none]).words
-            yield number, Asked(words, names, spent)
+    numbers = [n for n, query in enumerate(drawn.queries) if query.picture < pictures]
+    ask = partial(_asked, algorithm=algorithm, level=level)
+    paths = [drawn.path(drawn.queries[n].file) for n in numbers]
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        asked = zip(numbers, pool.map(ask, paths, chunksize=16), strict=True)
+        name = f"hashmatch {algorithm} {level}"
+        return score(name, bits, limit, drawn, pictures, known, asked)
 
-    name = f"hashmatch {algorithm} {level}"
-    return score(name, bits, limit, drawn, pictures, known, asked())
+
+def _asked(path: Path, algorithm: str, level: Level) -> Asked:
+    content = path.read_bytes()
+    _warm(algorithm, level)
+    begun = time.process_time()
+    found = hash_all(content, [algorithm], variants=level)
+    spent = 1e3 * (time.process_time() - begun)
+    found = [one for one in found if one.outcome is Outcome.HASHED]
+    names = tuple(name for one in found for name in one.variants)
+    none = HashBatch.from_bytes(registry.hasher(algorithm).spec, b"")
+    words = HashBatch.concatenate([one.hashes for one in found] or [none]).words
+    return Asked(words, names, spent)
+
+
+@cache
+def _warm(algorithm: str, level: Level) -> None:
+    """Hash once, so that no time measured has kernels in it that are read or compiled."""
+    hash_all(picture(1, 640, 480), [algorithm], variants=level)
 
 
 def _entries(drawn: Drawn, pictures: int) -> list[str]:
@@ -353,11 +365,11 @@ def known_columns() -> list[str]:
     return [*own, "hashmatch phash thorough", *PEERS]
 
 
-def measure(name: str, drawn: Drawn, pictures: int) -> Column:
+def measure(name: str, drawn: Drawn, pictures: int, jobs: int = 1) -> Column:
     """Measure one column by name."""
     if name.startswith("hashmatch "):
         _, algorithm, level = name.split()
-        return hashmatch(drawn, pictures, algorithm, level)  # type: ignore[arg-type]
+        return hashmatch(drawn, pictures, algorithm, level, jobs)  # type: ignore[arg-type]
     if name in PEERS:
         return score_hashes(hashed_by(PEERS[name], name, drawn, pictures), drawn, pictures)
     made = Hashes(**json.loads(_file_of(drawn, name).read_text()))
@@ -385,6 +397,7 @@ def main() -> None:
         "columns", nargs="*", metavar="COLUMN", help=f"by default all: {', '.join(known_columns())}"
     )
     parser.add_argument("--pictures", type=int, default=0, help="the first of each row; 0 for all")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that hash for hashmatch")
     told = parser.parse_args()
     drawn = read(told.folder)
     (told.folder / "columns").mkdir(exist_ok=True)
@@ -393,7 +406,7 @@ def main() -> None:
         chosen = [name for name in known_columns() if name.startswith("hashmatch ")] + chosen
         chosen.remove("hashmatch")
     for name in chosen:
-        column = measure(name, drawn, told.pictures or len(drawn.pictures))
+        column = measure(name, drawn, told.pictures or len(drawn.pictures), told.jobs)
         path = told.folder / "columns" / f"{name}.json"
         path.write_text(json.dumps(asdict(column), indent=1) + "\n")
         found = np.concatenate([np.array(row.own) for row in column.rows.values()])
