@@ -16,7 +16,10 @@ import re
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,7 +30,7 @@ import numpy as np
 
 from benchmarks.photographs import Photograph, in_folders
 from benchmarks.report import table
-from hashmatch import HashBatch, HashIndex, registry
+from hashmatch import HashBatch, HashIndex, registry, testing
 from hashmatch.hashing.variants import ask
 from hashmatch.records.enums import LEVELS
 
@@ -112,40 +115,59 @@ class Found:
         }
 
 
-def count(pictures: Sequence[Picture], hasher: Hasher, level: Level) -> Found:
+def count(pictures: Sequence[Picture], hasher: Hasher, level: Level, jobs: int = 1) -> Found:
     """Ask for every picture among all those of other photographs."""
     limit = hasher.max_distance
     bits = hasher.spec.bits
     limits = (limit, *(bits * part // 256 for part in (36, 40, 48, 64)))
     found = Found(limits)
-    kept, words = [], []
+    kept, hashed = [], []
     for picture in pictures:
         hashes, quality = hasher.hash(picture.pixels())
         if quality is None or quality >= hasher.min_quality:
             kept.append(picture)
-            words.append(hashes)
+            hashed.append(hashes)
     if not kept:
         return found
-    index = HashIndex.build(HashBatch.concatenate(words))
+    index = HashIndex.build(HashBatch.concatenate(hashed))
     paths = np.array([str(picture.path) for picture in kept])
-    ask(hasher, kept[0].pixels(), level)  # kernels are compiled, or read, by the first call
-    for number, picture in enumerate(kept):
-        pixels = picture.pixels()
-        begun = time.process_time()
-        asked = ask(hasher, pixels, level)
-        found.seconds += time.process_time() - begun
-        found.questions += len(asked.names)
-        others = paths != str(picture.path)
-        found.pictures += 1
-        found.pairs += int(others.sum())
-        matches = index.search(asked.hashes, limits[-1])
-        apart = others[matches.entry]
-        _note(
-            found, kept, number, asked.names,
-            matches.query[apart], matches.entry[apart], matches.distance[apart],
-        )  # fmt: skip
+    ask_one = partial(_asked, algorithm=hasher.spec.algorithm, level=level)
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        asked = pool.map(ask_one, kept, chunksize=32) if jobs > 1 else map(ask_one, kept)
+        for number, (names, words, seconds) in enumerate(asked):
+            found.pictures += 1
+            found.questions += len(names)
+            found.seconds += seconds
+            others = paths != str(kept[number].path)
+            found.pairs += int(others.sum())
+            matches = index.search(HashBatch(hasher.spec, words), limits[-1])
+            apart = others[matches.entry]
+            _note(
+                found, kept, number, names,
+                matches.query[apart], matches.entry[apart], matches.distance[apart],
+            )  # fmt: skip
     found.listed = sorted(found.listed)[:40]
     return found
+
+
+def _asked(
+    picture: Picture, algorithm: str, level: Level
+) -> tuple[tuple[str, ...], NDArray[np.uint64], float]:
+    """Return a picture's questions, and how many seconds of the processor they took.
+
+    As names and words: what hashes a batch holds is never pickled.
+    """
+    hasher, pixels = registry.hasher(algorithm), picture.pixels()
+    _warm(algorithm, level)
+    begun = time.process_time()
+    asked = ask(hasher, pixels, level)
+    return asked.names, asked.hashes.words, time.process_time() - begun
+
+
+@cache
+def _warm(algorithm: str, level: Level) -> None:
+    """Ask once, so that no time measured has kernels in it that are read or compiled."""
+    ask(registry.hasher(algorithm), testing.picture(1, 640, 480), level)
 
 
 def _note(
@@ -201,12 +223,15 @@ def main() -> None:
     parser.add_argument("--level", default="thorough", choices=LEVELS)
     parser.add_argument("--hasher", default="pdq")
     parser.add_argument("--most", type=int, default=0, help="photographs at most; 0 for all")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that hash")
     parser.add_argument("--json", type=Path, metavar="FILE")
     told = parser.parse_args()
     photographs = in_folders(told.folders)
     if told.most:
         photographs = photographs[:: max(1, len(photographs) // told.most)][: told.most]
-    found = count(list(with_tiles(photographs)), registry.hasher(told.hasher), told.level)
+    found = count(
+        list(with_tiles(photographs)), registry.hasher(told.hasher), told.level, told.jobs
+    )
     print("\n".join(lines(found, told.level)))
     if told.json:
         told.json.write_text(json.dumps(found.as_json, indent=2) + "\n")
