@@ -261,3 +261,9 @@ def test_tables_say_what_was_measured(tmp_path: Path) -> None:
     said = tables.as_json([column])["hashmatch pdq thorough"]
     assert said["rows"]["mirrored"]["own"] == [0, 2, 9, 65]
     assert said["limits_at"] == {"1e-05": 11, "1e-06": 11}
+
+
+def test_a_transparent_avatar_hides_nothing() -> None:
+    shown = np.asarray(drawn(next(row for row in ROWS if row.name == "round avatar, transparent")))
+    assert shown.shape[2] == 4
+    assert shown[shown[..., 3] == 0].max() == 0

@@ -170,7 +170,10 @@ def disc(image: Image.Image, side: int) -> Image.Image:
     mask = Image.new("L", (side * 4, side * 4))
     ImageDraw.Draw(mask).ellipse((0, 0, side * 4 - 1, side * 4 - 1), 255)
     square.putalpha(mask.resize((side, side), Image.Resampling.LANCZOS))
-    return square
+    # What nobody sees is not in the file either: who leaves the alpha away finds black there.
+    cleared = Image.new("RGBA", square.size)
+    cleared.paste(square, mask=square.getchannel("A").point(lambda value: 255 * (value > 0)))
+    return cleared
 
 
 def rounded(image: Image.Image, radius: int) -> Image.Image:

@@ -268,12 +268,14 @@ def unmarked(pictures: Sequence[Drawing], hasher: Hasher, level: Level) -> float
     return pairs / (len(kept) * (len(kept) - 1))
 
 
-def measure(sets: Iterator[tuple[str, list[Drawing]]], algorithm: str) -> list[dict[str, Any]]:
+def measure(
+    sets: Iterator[tuple[str, list[Drawing]]], algorithm: str, levels: Sequence[Level] = LEVELS
+) -> list[dict[str, Any]]:
     """Ask for each set among itself at every level."""
     hasher = registry.hasher(algorithm)
     found = []
     for name, pictures in sets:
-        for level in LEVELS:
+        for level in levels:
             counted = false_pairs.count(pictures, hasher, level)
             row = {"set": name, "level": level} | counted.as_json
             found.append(row | {"unmarked": unmarked(pictures, hasher, level)})
@@ -287,6 +289,7 @@ def table(found: Sequence[dict[str, Any]]) -> list[str]:
     Behind it, how many of these are no marked matches, and the distance of the nearest pair.
     """
     body = []
+    levels = dict.fromkeys(row["level"] for row in found)
     for name in dict.fromkeys(row["set"] for row in found):
         mine = [row for row in found if row["set"] == name]
         cells = [name, str(mine[0]["pictures"]), f"{mine[0]['pairs']:,}"]
@@ -314,6 +317,8 @@ def main() -> None:
     )
     parser.add_argument("--each", type=int, default=EACH, help=f"pictures a set (default: {EACH})")
     parser.add_argument("--hasher", default="pdq")
+    parser.add_argument("--levels", nargs="+", default=LEVELS, choices=LEVELS)
+    parser.add_argument("--only", default="", help="sets with this in their name")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--record", metavar="NAME", help="write ../record/NAME.md as well")
@@ -323,12 +328,12 @@ def main() -> None:
     photos = [picture.image(SIDE) for picture in pictures[:: max(1, len(pictures) // told.each)]]
 
     def sets() -> Iterator[tuple[str, list[Drawing]]]:
-        for name in SETS:
+        for name in (name for name in SETS if told.only in name):
             yield name, drawn(name, photos, min(told.each, len(photos)), told.seed)
         if told.emoji:
             yield from emoji(told.emoji, 400)
 
-    found = measure(sets(), told.hasher)
+    found = measure(sets(), told.hasher, told.levels)
     load.append(os.getloadavg())
     print("\n".join(table(found)))
     if told.json:
