@@ -13,6 +13,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
@@ -58,6 +59,8 @@ class Load:
         is begun when the last is answered.
     core : int, optional
         The processor it is held to.
+    waits : bool
+        Whether a connection that is refused is left alone for as long as ``Retry-After`` says.
     """
 
     port: int
@@ -66,6 +69,7 @@ class Load:
     seconds: float
     rate: float | None = None
     core: int | None = None
+    waits: bool = False
 
 
 @dataclass
@@ -173,6 +177,7 @@ class _Connection:
         "left",
         "length",
         "received",
+        "retry_after",
         "socket",
         "status",
     )
@@ -187,6 +192,7 @@ class _Connection:
         self.status = 0
         self.is_last = False
         self.began = 0.0
+        self.retry_after = 0
         self.expected: bytes | tuple[bytes, bytes] | None = None
 
 
@@ -200,6 +206,7 @@ class _Generator:
         self._epoll = select.epoll()
         self._open: dict[int, _Connection] = {}
         self._idle: list[_Connection] = []
+        self._resting: list[tuple[float, int, _Connection]] = []
         self._turn = 0
 
     def run(self) -> Answers:
@@ -211,6 +218,8 @@ class _Generator:
         due, pace = began, 0.0 if load.rate is None else 1 / load.rate
         while True:
             now = time.perf_counter()
+            while self._resting and (now >= ends or self._resting[0][0] <= now):
+                self._idle.append(heappop(self._resting)[2])
             if now < ends:
                 if load.rate is None:
                     while self._idle:
@@ -285,6 +294,8 @@ class _Generator:
             at = head.index(b"content-length: ") + 16
             connection.length = end + 4 + int(head[at : head.index(b"\r\n", at)])
             connection.is_last = b"\r\nconnection: close" in head
+            at = head.find(b"retry-after: ") + 13
+            connection.retry_after = 0 if at < 13 else int(head[at : head.index(b"\r\n", at)])
         if len(received) < connection.length:
             return
         self._answered(connection)
@@ -306,11 +317,18 @@ class _Generator:
                 self._answers.wrong += 1
         if connection.left or connection.is_last:
             self._replace(connection)  # an answer before the end of the request
+        elif self._load.waits and connection.retry_after:
+            due = time.perf_counter() + connection.retry_after
+            heappush(self._resting, (due, connection.socket.fileno(), connection))
         else:
             self._idle.append(connection)
 
     def _lost(self, connection: _Connection) -> None:
-        if connection not in self._idle:
+        resting = [each for each in self._resting if each[2] is not connection]
+        if len(resting) < len(self._resting):
+            self._resting = resting
+            heapify(self._resting)
+        elif connection not in self._idle:
             self._taken.setdefault(LOST, []).append(time.perf_counter() - connection.began)
         else:
             self._idle.remove(connection)

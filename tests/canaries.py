@@ -75,11 +75,12 @@ class Detector:
         """Return the forms in which a hash is in `output`; nothing is the answer to hope for."""
         if isinstance(output, str):
             output = output.encode(errors="surrogatepass")
-        found = []
-        for form, views in _views(output):
-            if any(self._holds(view) for view in views):
-                found.append(form)
-        return found
+        return [form for form, views in _views(output) if self._any_holds(list(views))]
+
+    def _any_holds(self, views: list[bytes]) -> bool:
+        """Whether one of many short ones holds a part; where all together do not, none does."""
+        together = bytes(PART).join(views)
+        return self._holds(together) and any(map(self._holds, views))
 
     def _holds(self, data: bytes) -> bool:
         for shift in range(min(PART, max(0, len(data) - PART + 1))):

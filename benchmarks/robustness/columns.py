@@ -61,6 +61,8 @@ class Hashes:
     queries: dict[str, list[str]] = field(default_factory=dict)
     milliseconds: dict[str, float] = field(default_factory=dict)
     """By query: time of the processor, from the file's bytes."""
+    made_by: str = ""
+    """The tool and its version: what the same one hashed before is not hashed again."""
 
 
 @dataclass
@@ -293,10 +295,19 @@ query = entry
 
 
 def hashed_by(peer: Peer, name: str, drawn: Drawn, pictures: int) -> Hashes:
-    """Have a peer hash every file."""
-    made = Hashes(name, peer.bits, peer.limit)
-    files = [("entry", file) for file in _entries(drawn, pictures)]
-    files += [("query", query.file) for query in drawn.of_pictures(pictures)]
+    """Have a peer hash every file that it has not hashed yet."""
+    version = f"{peer.tool.name} {peer.tool.version}"
+    made = Hashes(name, peer.bits, peer.limit, made_by=version)
+    kept = _file_of(drawn, name)
+    if kept.exists() and (before := Hashes(**json.loads(kept.read_text()))).made_by == version:
+        made = before
+    wanted = [("query", query.file) for query in drawn.of_pictures(pictures)]
+    wanted += [("entry", file) for file in _entries(drawn, pictures)]
+    files = [
+        (kind, file)
+        for kind, file in wanted
+        if file not in (made.entries if kind == "entry" else made.queries)
+    ]
     for first in range(0, len(files), AT_ONCE):
         part = files[first : first + AT_ONCE]
         paths = [Path(f"{kind} {drawn.path(file).resolve()}") for kind, file in part]
@@ -305,8 +316,13 @@ def hashed_by(peer: Peer, name: str, drawn: Drawn, pictures: int) -> Hashes:
             (made.entries if kind == "entry" else made.queries)[file] = answer["hashes"]
             if kind == "query":
                 made.milliseconds[file] = answer["milliseconds"]
+        kept.write_text(json.dumps(asdict(made)) + "\n")
         print(f"{name}: {min(first + AT_ONCE, len(files))} of {len(files)} files", file=sys.stderr)
     return made
+
+
+def _file_of(drawn: Drawn, name: str) -> Path:
+    return drawn.folder / "columns" / f"{name}.hashes.json"
 
 
 def score_hashes(made: Hashes, drawn: Drawn, pictures: int) -> Column:
@@ -342,11 +358,10 @@ def measure(name: str, drawn: Drawn, pictures: int) -> Column:
     if name.startswith("hashmatch "):
         _, algorithm, level = name.split()
         return hashmatch(drawn, pictures, algorithm, level)  # type: ignore[arg-type]
-    kept = drawn.folder / "columns" / f"{name}.hashes.json"
     if name in PEERS:
-        made = hashed_by(PEERS[name], name, drawn, pictures)
-        kept.write_text(json.dumps(asdict(made)) + "\n")
-    return score_hashes(Hashes(**json.loads(kept.read_text())), drawn, pictures)
+        return score_hashes(hashed_by(PEERS[name], name, drawn, pictures), drawn, pictures)
+    made = Hashes(**json.loads(_file_of(drawn, name).read_text()))
+    return score_hashes(made, drawn, pictures)
 
 
 def read_columns(drawn: Drawn) -> list[Column]:

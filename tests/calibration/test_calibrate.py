@@ -219,6 +219,14 @@ def test_lists_of_videos_are_refused() -> None:
         calibrate([], hm.Matcher(known, videos))
 
 
+def test_limits_of_levels_are_refused() -> None:
+    known = hash_list(random_hashes(PDQ, 3, seed=1))
+    limits = {"pdq": 31, "thorough": 40}
+    matcher = hm.Matcher(known, max_distance=limits, variants="thorough")
+    with pytest.raises(hm.UsageError, match="cannot calibrate the limit of a level"):
+        calibrate([], matcher)
+
+
 def test_kept_beside_a_list_and_said_at_a_scan(tmp_path: Path) -> None:
     path = tmp_path / "known.csv"
     hashes = random_hashes(PDQ, 20, seed=1)

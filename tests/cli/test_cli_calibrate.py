@@ -194,6 +194,14 @@ def test_what_is_wrong_is_one_line(folder: Path, args: list[str], word: str) -> 
     one_line(ran, word)
 
 
+def test_a_list_called_like_the_report_is_not_written_over(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "known.json"
+    path.write_text(DEMO.read_text())
+    ran = run("calibrate", path, "--benign", folder / "photos", "-o", tmp_path / "known.html")
+    one_line(ran, f"cannot write {path} beside the report")
+    assert path.read_text() == DEMO.read_text()
+
+
 def test_shadow_limits_are_said_at_the_end(folder: Path, tmp_path: Path) -> None:
     report, metrics = tmp_path / "report.json", tmp_path / "scan.prom"
     ran = scan(

@@ -19,7 +19,7 @@ from hashmatch.hashers import _pdq_round
 from hashmatch.hashers.pdq import Pdq
 from hashmatch.hashing.avatars import avatar
 from hashmatch.hashing.borders import borders, captions
-from hashmatch.hashing.frames import CUT_TO, MOST_CUT, every_frame
+from hashmatch.hashing.frames import CUT_TO, MOST_CUT, SOFT, every_frame
 from hashmatch.hashing.variants import ask
 from hashmatch.interfaces import Disc, FramedHasher, Framing
 from hashmatch.records.enums import LEVELS, Level, Orientation
@@ -285,6 +285,13 @@ def test_shapes_are_asked_of_pictures_that_were_cut_to_one() -> None:
         assert set(names) <= set(found)
         assert names or not found
     assert len({every_frame(width / height) for width, height in CUT_TO}) == len(CUT_TO)
+
+
+def test_soft_pictures_are_asked_for_in_their_own_orientation_alone() -> None:
+    soft, sharp = every_frame(1.5, SOFT - 1), every_frame(1.5, SOFT)
+    assert set(soft.names) < set(sharp.names)
+    assert len(soft.names) == len(soft.framings) == 1 + 372 + 24
+    assert every_frame(1.5, None) == sharp
 
 
 @pytest.mark.parametrize("key", SOME)

@@ -187,7 +187,7 @@ def test_a_scan_says_how_many(tmp_path: Path) -> None:
     call = ["scan", str(folder), "--list", str(path), "--surface", "public_post"]
     kept = "--report", str(report), "--state", str(tmp_path / "state")
     found = run(*call, *kept, "--metrics", str(metrics))
-    assert "mostly chrome: 1 records" in found.err.decode()
+    assert "mostly chrome: 1, matched by" in found.err.decode()
     assert json.loads(report.read_text())["mostly_chrome"] == 1
     assert 'hashmatch_mostly_chrome_records_total{scan="scan"} 1' in metrics.read_text()
     again = run(*call, *kept)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import hashmatch as hm
+from cli_tools import run
 from hashmatch.errors import UsageError
 from hashmatch.hashers.pdq import Pdq
 from hashmatch.hashing.variants import ask, level_of
+from hashmatch.matching.prices import price
 from hashmatch.records.enums import LEVELS
 from hashmatch.records.review import ReviewRecord
 from hashmatch.testing import flipped, hash_list, picture, random_hashes
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SEED = 3
 PIXELS = picture(SEED)
@@ -102,3 +110,24 @@ def test_what_it_is_not_for_is_refused() -> None:
         hm.Matcher(short, variants="thorough", max_distance={"thorough": 12})
     with pytest.raises(UsageError, match="there is no list of it"):
         hm.Matcher(held, variants="thorough", max_distance={"none": 40})
+
+
+def test_the_price_of_a_limit_is_said_as_far_as_it_was_measured() -> None:
+    assert price("thorough", 40).endswith("0 came within 40 bits")
+    assert price("standard", 41).startswith("standard=41: of 12 million pairs")
+    assert price("thorough", 64).endswith("76 came within 64 bits")
+    assert price("thorough", 65).endswith("within 64 bits; of more, nothing was measured")
+
+
+def test_commands_say_it_and_take_the_limit(tmp_path: Path) -> None:
+    folder, held, out = tmp_path / "pictures", tmp_path / "list.csv", tmp_path / "found.jsonl"
+    folder.mkdir()
+    Image.fromarray(PIXELS).save(folder / "a.png")
+    held.write_text(f"hash\n{known('turn:5/rotate_90', 40).hashes.to_hex()[0]}\n")
+    ran = run(
+        "scan", folder, "--list", held, "--surface", "public_post", "--out", out,
+        "--variants", "thorough", "-d", "thorough=40",
+    )  # fmt: skip
+    assert "hashmatch: note: thorough=40: of 12 million pairs" in ran.err.decode()
+    (record,) = out.read_text().splitlines()
+    assert json.loads(record)["matches"][0]["max_distance"] == 40

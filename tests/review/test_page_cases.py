@@ -396,3 +396,13 @@ def test_a_record_that_was_found_later_says_when_the_picture_was_checked(tmp_pat
         page = ReviewSite(server).browser("ana").take()
         assert f'<time datetime="{seen}">' in page.text
         assert "before a list had it" in page.text
+
+
+def test_a_case_of_mostly_chrome_says_so_in_words(tmp_path: Path) -> None:
+    path, record = str(tmp_path / "queue.db"), make_record(1)
+    match = replace(record.matches[0], chrome=0.966, mostly_chrome=True)
+    with ReviewQueue.open(path, create=True) as queue:
+        queue.add([replace(record, matches=(match,), mostly_chrome=True)])
+    with served(path) as server:
+        page = ReviewSite(server).browser("ana").take()
+        assert "97 % of what matched is plain colour, text and lines" in page.text

@@ -50,6 +50,7 @@ from hashmatch._kernels.tables import (
     NEAR,
     OFFSET,
     STARTS,
+    WIDEST,
     ring_bits,
 )
 from hashmatch._kernels.verify import (
@@ -72,14 +73,16 @@ if TYPE_CHECKING:
 
 GIVEN_UP = -1
 """Stands for the entry in the one row of a query that was given up."""
-AHEAD = 4
-"""Bands whose lines are asked for before those of the first are looked at."""
+AHEAD = 64
+"""Lines that are asked for before the first is looked at, at least: of one band or several."""
+NO_BAND = 0
+"""Stands for the band after the last one."""
 QUERY_BITS = 14
 """2**14 queries at a time go through a band."""
 SORTED_BITS = 10
 """Of an address, by which queries are sorted: lines of equal ones lie within a few pages."""
 AHEAD_OF_QUERY = 2
-"""Queries, the same as `AHEAD` where bands come one after the other."""
+"""Queries of a band whose lines are asked for before those of the first are looked at."""
 
 
 @inlined
@@ -151,14 +154,30 @@ def key_of(queries: NDArray[np.uint64], q: int, head: NDArray[np.int64], band: i
 
 
 @kernel
-def ask_for(head: NDArray[np.int64], halves: NDArray[np.uint16], band: int, address: int) -> None:
-    """Have the lines brought near that `probe` is going to look at."""
-    lines, each = load(head, band + LINES), load(head, band + EACH)
-    for group in range(load(head, band + GROUPS), load(head, band + GROUPS_END), GROUP):
-        for m in range(load(head, group + FIRST), load(head, group + LAST)):
-            first = lines + (address ^ load(head, m)) * each
-            for line in range(first, first + each, LINE):
-                prefetch(halves, line)
+def masks_of(head: NDArray[np.int64], band: int) -> tuple[int, int]:
+    """Return where the masks of a band begin and end."""
+    groups_end = load(head, band + GROUPS_END)
+    return load(head, load(head, band + GROUPS) + FIRST), load(head, groups_end - GROUP + LAST)
+
+
+@inlined
+def ask_for(
+    halves: NDArray[np.uint16], head: NDArray[np.int64], lines: int, each: int, address: int, m: int
+) -> None:
+    """Have the lines of an address, changed by mask `m`, brought near."""
+    first = lines + (address ^ load(head, m)) * each
+    for line in range(first, first + each, LINE):
+        prefetch(halves, line)
+
+
+@kernel
+def ask_for_all(
+    head: NDArray[np.int64], halves: NDArray[np.uint16], band: int, address: int
+) -> None:
+    """Have all lines brought near that `probe` is going to look at."""
+    first, last = masks_of(head, band)
+    for m in range(first, last):
+        ask_for(halves, head, load(head, band + LINES), load(head, band + EACH), address, m)
 
 
 @kernel
@@ -170,24 +189,35 @@ def probe(
     key: int,
     hits: NDArray[np.int64],
     count: int,
+    next_band: int,
+    next_address: int,
 ) -> int:
-    """Look at all lines of a query in a band; add those with something near to `hits`."""
+    """Look at all lines of a query in a band; add those with something near to `hits`.
+
+    Between them, those are asked for that are looked at next, in `next_band`, unless that is
+    `NO_BAND`: all at once they are more than a processor fetches at a time, and it would wait.
+    """
     lines, each = load(head, band + LINES), load(head, band + EACH)
     starts = load(head, band + STARTS)
     address, signature = key >> 16, key & 0xFFFF
+    asked, asked_last, next_lines, next_each = 0, 0, 0, 0
+    if next_band != NO_BAND:
+        asked, asked_last = masks_of(head, next_band)
+        next_lines, next_each = load(head, next_band + LINES), load(head, next_band + EACH)
     for group in range(load(head, band + GROUPS), load(head, band + GROUPS_END), GROUP):
         limit = load(head, group + NEAR)
-        if each == LINE:  # as in the loop below, which would take a tenth longer
-            for m in range(load(head, group + FIRST), load(head, group + LAST)):
-                own = address ^ load(head, m)
+        for m in range(load(head, group + FIRST), load(head, group + LAST)):
+            if asked < asked_last:
+                ask_for(halves, head, next_lines, next_each, next_address, asked)
+                asked += 1
+            own = address ^ load(head, m)
+            if each == LINE:  # as in the loop below, which would take a tenth longer
                 line = lines + own * LINE
                 near = near_signatures(halves, line, signature, limit)
                 if near != np.uint64(0):
                     add_hit(hits, count, line, near, q, band, group, starts + own, 0, signature)
                     count += 1
-            continue
-        for m in range(load(head, group + FIRST), load(head, group + LAST)):
-            own = address ^ load(head, m)
+                continue
             first = lines + own * each
             for line in range(first, first + each, LINE):
                 near = near_signatures(halves, line, signature, limit)
@@ -197,7 +227,15 @@ def probe(
                         hits, count, line, near, q, band, group, starts + own, before, signature
                     )
                     count += 1
+    for m in range(asked, asked_last):
+        ask_for(halves, head, next_lines, next_each, next_address, m)
     return count
+
+
+@inlined
+def following(q: int, band: int, last: int) -> tuple[int, int]:
+    """Return the query and the band after a band of a query, of which `last` is the end."""
+    return (q + 1, HEAD) if band + BAND == last else (q, band + BAND)
 
 
 @kernel
@@ -232,15 +270,18 @@ def one_by_one(
     halves, last = tables.view(np.uint16), HEAD + head[BANDS] * BAND
     hits, work = hits_in(rows, head), zeroed(rows, queries.shape[0])
     found, count = 0, 0
+    next_q, next_band = 0, HEAD
+    for _ in range(max(1, AHEAD // load(head, WIDEST))):
+        if next_q < queries.shape[0]:
+            ask_for_all(head, halves, next_band, key_of(queries, next_q, head, next_band) >> 16)
+        next_q, next_band = following(next_q, next_band, last)
     for q in range(queries.shape[0]):
-        for ahead in range(HEAD - AHEAD * BAND, last, BAND):
-            band = ahead + AHEAD * BAND
-            if band < last:
-                ask_for(head, halves, band, key_of(queries, q, head, band) >> 16)
-            if ahead < HEAD:
-                continue
-            key = key_of(queries, q, head, ahead)
-            count = probe(head, halves, ahead, q, key, hits, count)
+        for band in range(HEAD, last, BAND):
+            key, next_key, asked_band = key_of(queries, q, head, band), 0, NO_BAND
+            if next_q < queries.shape[0]:
+                next_key, asked_band = key_of(queries, next_q, head, next_band), next_band
+            count = probe(head, halves, band, q, key, hits, count, asked_band, next_key >> 16)
+            next_q, next_band = following(next_q, next_band, last)
             if count >= BATCH:
                 found = sift(head, tables, entries, queries, limit, rows, work, count, found)
                 count = 0
@@ -303,14 +344,15 @@ def together(
         keys, ordered = all_keys[:size], all_ordered[:size]
         for band in range(HEAD, last, BAND):
             sort_queries(queries, first, head, band, keys, place, ordered)
-            for i in range(-AHEAD_OF_QUERY, size):
-                if i + AHEAD_OF_QUERY < size:
-                    key = load(ordered, i + AHEAD_OF_QUERY) >> QUERY_BITS
-                    ask_for(head, halves, band, key >> 16)
-                if i < 0:
-                    continue
+            for i in range(min(AHEAD_OF_QUERY, size)):
+                ask_for_all(head, halves, band, load(ordered, i) >> (QUERY_BITS + 16))
+            for i in range(size):
                 q = first + (load(ordered, i) & ((1 << QUERY_BITS) - 1))
-                count = probe(head, halves, band, q, load(ordered, i) >> QUERY_BITS, hits, count)
+                key, next_band, next_key = load(ordered, i) >> QUERY_BITS, NO_BAND, 0
+                if i + AHEAD_OF_QUERY < size:
+                    next_band = band
+                    next_key = load(ordered, i + AHEAD_OF_QUERY) >> QUERY_BITS
+                count = probe(head, halves, band, q, key, hits, count, next_band, next_key >> 16)
                 if count >= BATCH:
                     found = sift(head, tables, entries, queries, limit, rows, work, count, found)
                     count = 0

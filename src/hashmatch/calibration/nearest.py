@@ -239,7 +239,8 @@ class Sample(Opaque):
     Raises
     ------
     UsageError
-        If a list is of videos: nearness of pictures says nothing of them.
+        If a list is of videos: nearness of pictures says nothing of them; or a level has a limit of
+        its own.
     """
 
     def __init__(self, matcher: Matcher, up_to: int | None = None, expected: int = 100_000) -> None:
@@ -248,6 +249,11 @@ class Sample(Opaque):
                 raise UsageError(
                     f"cannot calibrate list {known.name}: it is of videos. Give lists of pictures"
                 )
+        if any(indexed.wider for indexed in matcher.indexed):
+            raise UsageError(
+                "cannot calibrate the limit of a level: all variants of a picture count together. "
+                "Give one limit for each algorithm"
+            )
         self.matcher, self._expected = matcher, max(1, expected)
         self._lists = [_OneList(indexed, up_to) for indexed in matcher.indexed]
         pixels = [

@@ -155,7 +155,7 @@ def expectations(matcher: Matcher, pictures: int | None) -> Iterator[str]:
     for one in matcher.indexed:
         known = one.known
         found = known.calibration(plan.variants, plan.min_quality)
-        if found is None:
+        if found is None or one.wider:  # it is of one limit
             continue
         limit = known.limit_of(Entry(), one.default).bits
         name = f"list {known.name} version {known.version}, {known.spec.algorithm}"
@@ -436,7 +436,7 @@ def _of_list(one: ListResult) -> Iterator[str]:
 def _estimate(one: DistanceCount, pictures: int) -> Estimate:
     scale = PER / max(1, pictures)
     low, high = interval(one.records, one.spread)
-    return Estimate(one.distance, one.records * scale, low * scale, high * scale)
+    return Estimate(one.distance, one.records * scale, low * scale, min(high * scale, PER))
 
 
 def _curve_rows(one: ListResult, last: int) -> list[list[str]]:

@@ -27,7 +27,7 @@ from hashmatch.cli.options import (
 )
 from hashmatch.cli.rescan import is_kept, open_archive
 from hashmatch.cli.scan import scan_options
-from hashmatch.cli.units import INPUT, LIST, PAGE, READ_QUEUE
+from hashmatch.cli.units import INPUT, LIST, PAGE, READ_QUEUE, SOURCE
 from hashmatch.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ sample_options = section(
     option(
         "--benign",
         required=True,
+        type=SOURCE,
         metavar="SOURCE",
         help="Harmless pictures like those that will be scanned: any source of hashmatch scan, the "
         "folder of scan --keep-hashes, or a table of hash --out.",
@@ -131,13 +132,15 @@ def calibrate(
 
     \b
     hashmatch calibrate lists/hotline --benign photos/ --out report.html
-    hashmatch calibrate lists/hotline --benign s3://photos/sample --variants thorough \\
+    hashmatch calibrate lists/hotline --benign photos/ --variants thorough \\
         --out report.html --answers report.questions.jsonl
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.calibration import calibrate as logic
     from hashmatch.calibration.report import Shown, write_json, write_report
     from hashmatch.lists.calibrations import write_calibration
 
+    stem = os.path.splitext(out)[0]
+    _check_unread([f"{stem}.json", f"{stem}.questions.jsonl"], [*lists, benign])
     answered = None if answers is None else logic.read_answers(answers)
     decided = None if queue is None else _decided(queue)
     rules = MatcherOptions.taken({**options, "list_paths": lists})
@@ -156,7 +159,6 @@ def calibrate(
         if thumbnails:
             small = _thumbnails(benign, found, scanning, allow_private)
             shown = Shown(_links(benign), small)
-    stem = os.path.splitext(out)[0]
     write_json(f"{stem}.json", found, decided)
     logic.write_questions(f"{stem}.questions.jsonl", found.questions)
     write_report(out, found, decided=decided, shown=shown)
@@ -168,6 +170,17 @@ def calibrate(
     for line in _said(found, out, kept):
         print_line(printable(line))
     flush_output()
+
+
+def _check_unread(written: list[str], read: list[str]) -> None:
+    """Refuse to write beside the report over what is read: a list may be called alike."""
+    for path in written:
+        for given in read:
+            name = given if os.path.exists(given) else given.partition("=")[2]
+            if os.path.exists(path) and os.path.exists(name) and os.path.samefile(path, name):
+                raise UsageError(
+                    f"cannot write {path} beside the report: it is read. Give another --out."
+                )
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from hashmatch.cli.units import (
 )
 from hashmatch.errors import UsageError
 from hashmatch.matching.list_paths import TRUSTED
+from hashmatch.matching.prices import price
 from hashmatch.records.enums import LEVELS, Surface
 from hashmatch.records.safeguards import Safeguard, allowing, waive
 
@@ -329,6 +330,8 @@ def _limits(
                 f"cannot use {name or 'one limit for all lists'} twice. Give it once"
             )
         limits[name] = int(number)
+        if name in LEVELS[1:]:
+            click.echo(f"hashmatch: note: {price(name, int(number))}", err=True)
     if not limits:
         return None
     if "" not in limits:

@@ -231,8 +231,8 @@ def summary(report: ScanReport) -> None:
         screen.print(f"suppressed: {', '.join(why)}", markup=False)
     if counters.mostly_chrome:
         screen.print(
-            f"mostly chrome: {counters.mostly_chrome:,} records match by little but plain colour, "
-            "text and lines, and wait behind others",
+            f"mostly chrome: {counters.mostly_chrome:,}, matched by little but plain colour, text "
+            "and lines; they wait behind others",
             markup=False,
         )
     if counters.shadow:

@@ -38,13 +38,13 @@ STEP = 4
 LEAST_SHARE = 0.01
 """Of all squares, with which a colour counts as one of the plain ones."""
 MOST_COLOURS = 12
-"""Plain colours that are told apart."""
+"""Plain colours that are distinguished."""
 LEAST_PLAIN = 0.3
 """Of all squares that are plain in chrome: the least of made-up screens at a third of the size."""
 MAIN, MAIN_SHARE = 3, 0.8
 """So many colours have that share of what is plain in chrome; drawings have more colours."""
 RUN, STEP_RUN, STRAIGHT_SHARE = 6, 3, 0.22
-"""Squares in a straight edge, those of another that goes on beside it, and the share of all edges
+"""Squares in a straight edge, those of another that continues beside it, and the share of all edges
 of plain colours that are straight.
 
 Of made-up chats and profiles all have as many, also at half the size; of 1,000 photographs, 17 of
@@ -223,7 +223,7 @@ def _within_borders(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _straightness(colours: NDArray[np.uint8]) -> float:
     """Return what part of the edges of plain colours are in straight ones along the sides.
 
-    Where an edge goes on in the next line for `STEP_RUN` squares or more, it is a slope or a curve.
+    Where an edge continues in the next line for `STEP_RUN` squares or more, it is a slope or a curve.
     """
     edges = straight = 0
     for lines in (colours, colours.T):

@@ -16,7 +16,7 @@ import numpy as np
 from hashmatch.decode.readings import NAMES as READINGS
 from hashmatch.hashing.avatars import avatar
 from hashmatch.hashing.borders import FLAT, Cut, borders, captions
-from hashmatch.hashing.frames import SMOOTH, every_frame, in_all_orientations, small_crops
+from hashmatch.hashing.frames import SMOOTH, SOFT, every_frame, in_all_orientations, small_crops
 from hashmatch.hashing.views import parts
 from hashmatch.interfaces import (
     Framing,
@@ -99,7 +99,8 @@ def ask(
     what was done first to what was done then: ``trim/rotate_90``, ``rotate_90/flipped``,
     ``trim/whole``, ``trim/enlarged/rotate_90``, ``turn:2/flip_left_right``, ``round/1``;
     parts that may be pictures of their own are ``half_left``, ``quarter_top_right`` and the like,
-    ``box_1``, ``box_2`` and so on, and on screens ``screen_1``, ``screen_1_box_1`` and so on.
+    and ``box_1``, ``screen_1``, ``screen_1_box_1`` and ``slant_1`` with their numbers, see
+    `hashmatch.hashing.views`.
 
     Hashers of 64 bits have no frames, and trims in one orientation: `thorough` adds captions to
     them, no more. Two unrelated hashes are within 8 bits of each other with a chance of 2.8e-10;
@@ -120,7 +121,8 @@ def ask(
     names, batches = list(ORIENTED), [hashes]
     floor = hasher.min_quality if min_quality is None else min_quality
     views: dict[str, Cut] = {}
-    for added, batch in _more(hasher, pixels, LEVELS.index(level), hashes, floor, views):
+    known = hashes, quality
+    for added, batch in _more(hasher, pixels, LEVELS.index(level), known, floor, views):
         names += added
         batches.append(batch)
     return Questions(tuple(names), HashBatch.concatenate(batches), quality, views)
@@ -199,17 +201,19 @@ def _more(
     hasher: Hasher,
     pixels: NDArray[np.uint8],
     level: int,
-    known: HashBatch,
+    oriented: tuple[HashBatch, int | None],
     floor: int,
     views: dict[str, Cut],
 ) -> Iterator[tuple[list[str], HashBatch]]:
-    """Yield the names and hashes of what is asked beyond the orientations, which are `known`.
+    """Yield the names and hashes of what is asked beyond the orientations, which are known.
 
     The views of the picture that it finds are added to `views`.
     """
     standard, thorough = level >= LEVELS.index("standard"), level >= LEVELS.index("thorough")
+    known, quality = oriented
     if is_framed(hasher):
-        frames = every_frame(pixels.shape[1] / pixels.shape[0]) if thorough else SMOOTH
+        ratio = pixels.shape[1] / pixels.shape[0]
+        frames = every_frame(ratio, quality) if thorough else SMOOTH
         hashes = hasher.hash_framings(pixels, *frames[1:])
         astray = int(np.bitwise_count(hashes.words[0] ^ known.words[0]).sum())
         if astray > hasher.max_distance // 2:
@@ -269,10 +273,14 @@ def _view(
     yield from _enlarged(hasher, view, f"{name}/")
     if thorough and is_framed(hasher):
         # The bar may have been laid over the picture, not beside it; or beside a part of it.
-        whole = Framing(left / width, top / height, right / width, bottom / height)
-        crops = small_crops()
-        names = [f"{name}/{crop}" for crop in ("whole", *crops.names)]
-        yield names, hasher.hash_framings(view, (whole, *crops.framings))
+        names, framings = (
+            ["whole"],
+            [Framing(left / width, top / height, right / width, bottom / height)],
+        )
+        if quality is None or quality >= SOFT:
+            names += small_crops().names
+            framings += small_crops().framings
+        yield [f"{name}/{each}" for each in names], hasher.hash_framings(view, tuple(framings))
 
 
 def _round(

@@ -1,28 +1,32 @@
 """Parts of a picture that may be pictures of their own: collages, stories, screens.
 
 All finders look at one small grey copy of the picture, and what they find is hashed from it: a view
-more costs some 20 us, whatever the picture's size. Where each is found, the finders say:
-`hashmatch.hashing.halves`, `hashmatch.hashing.lines`.
+more costs some 20 us, whatever the picture's size. Where to look, the finders say: `halves`,
+`lines`, `screens` and `quadrilaterals`, all of `hashmatch.hashing`.
 """
 
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
 from hashmatch.hashing.halves import halves_and_quarters
 from hashmatch.hashing.lines import boxes
+from hashmatch.hashing.quadrilaterals import quadrilaterals
 from hashmatch.hashing.screens import is_screen, pictures_on_screen
 from hashmatch.records.hashes import HashBatch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from hashmatch.hashing.borders import Cut
-    from hashmatch.hashing.halves import Box
     from hashmatch.interfaces import PartsHasher
+
+    Corners: TypeAlias = NDArray[np.float64]
 
 SIDE = 256
 """Cells of the longer side of the small copy, at most. With 320, as much is found; it takes 1.6
@@ -85,55 +89,68 @@ def parts(
     hashes : HashBatch
         Eight of each, in the order of `Orientation`.
     """
+    cuts: dict[str, Cut] = {}
+    batches = []
+    for around, copy, found in _found(pixels):
+        kept, hashes = _hashed(hasher, copy, found, floor)
+        for name in kept:
+            cut = _cut(found[name], copy)
+            top, bottom, left, right = (one + other for one, other in zip(cut, around, strict=True))
+            cuts[name] = top, bottom, left, right
+        batches.append(hashes)
+    return cuts, HashBatch.concatenate(batches)
+
+
+def _found(pixels: NDArray[np.uint8]) -> Iterator[tuple[Cut, SmallCopy, dict[str, Corners]]]:
+    """Yield parts of a picture by name, in the small copy of it, or of a region of it.
+
+    With a region is said what is cut off around it.
+    """
     copy = small_copy(pixels)
-    found = halves_and_quarters(copy.height, copy.width)
-    found |= boxes(copy.grey, copy.across, copy.height, copy.width)
-    cuts, batches = _hashed(hasher, copy, found, floor)
-    if is_screen(copy.grey):
-        for number, around in enumerate(pictures_on_screen(pixels), 1):
-            top, bottom, left, right = around
-            region = pixels[top : len(pixels) - bottom, left : pixels.shape[1] - right]
-            near = small_copy(np.ascontiguousarray(region))
-            inner = boxes(near.grey, near.across, near.height, near.width)
-            named = {f"screen_{number}_{name}": box for name, box in inner.items()}
-            named[f"screen_{number}"] = (0.0, 0.0, near.height, near.width)
-            more, hashes = _hashed(hasher, near, named, floor)
-            for name, cut in more.items():
-                cuts[name] = (
-                    cut[0] + top, cut[1] + bottom, cut[2] + left, cut[3] + right,
-                )  # fmt: skip
-            batches = HashBatch.concatenate([batches, hashes])
-    return cuts, batches
+    rectangles = halves_and_quarters(copy.height, copy.width)
+    rectangles |= boxes(copy.grey, copy.across, copy.height, copy.width)
+    found = {name: _corners(*box) for name, box in rectangles.items()}
+    yield (0, 0, 0, 0), copy, found | quadrilaterals(copy.grey, copy.across)
+    if not is_screen(copy.grey):
+        return
+    for number, around in enumerate(pictures_on_screen(pixels), 1):
+        top, bottom, left, right = around
+        region = pixels[top : len(pixels) - bottom, left : pixels.shape[1] - right]
+        near = small_copy(np.ascontiguousarray(region))
+        inner = boxes(near.grey, near.across, near.height, near.width)
+        named = {f"screen_{number}_{name}": _corners(*box) for name, box in inner.items()}
+        named[f"screen_{number}"] = _corners(0.0, 0.0, near.height, near.width)
+        yield around, near, named
 
 
 def _hashed(
-    hasher: PartsHasher, copy: SmallCopy, found: dict[str, Box], floor: int
-) -> tuple[dict[str, Cut], HashBatch]:
-    """Return the boxes that are good enough, as cuts, and the hashes of each."""
+    hasher: PartsHasher, copy: SmallCopy, found: dict[str, Corners], floor: int
+) -> tuple[list[str], HashBatch]:
+    """Return which parts are large and good enough, and the hashes of these."""
     least = hasher.min_side / copy.factor
-    kept = {
-        name: (top, left, bottom, right)
-        for name, (top, left, bottom, right) in found.items()
-        if min(bottom - top, right - left) >= least
+    large = {
+        name: corners
+        for name, corners in found.items()
+        if (corners.max(axis=0) - corners.min(axis=0)).min() >= least
     }
-    corners = np.array([_corners(*box) for box in kept.values()], np.float64).reshape(-1, 4, 2)
+    corners = np.array([*large.values()], np.float64).reshape(-1, 4, 2)
     hashes, quality = hasher.hash_parts(copy.grey, corners)
     good = quality >= floor
     words = hashes.words[np.repeat(good, 8)]
-    cuts = {name: _cut(box, copy) for name, box in itertools.compress(kept.items(), good)}
-    return cuts, HashBatch(hashes.spec, words, owned=True)
+    return [*itertools.compress(large, good)], HashBatch(hashes.spec, words, owned=True)
 
 
-def _corners(top: float, left: float, bottom: float, right: float) -> list[tuple[float, float]]:
-    return [(top, left), (top, right), (bottom, right), (bottom, left)]
+def _corners(top: float, left: float, bottom: float, right: float) -> Corners:
+    return np.array([(top, left), (top, right), (bottom, right), (bottom, left)], np.float64)
 
 
-def _cut(box: Box, copy: SmallCopy) -> Cut:
-    """Return what to take off the picture so that a box is left, in pixels."""
-    top, left, bottom, right = (side * copy.factor for side in box)
+def _cut(corners: Corners, copy: SmallCopy) -> Cut:
+    """Return what to take off so that the rectangle around a part is left, in pixels."""
+    top, left = (corners.min(axis=0) * copy.factor).tolist()
+    bottom, right = (corners.max(axis=0) * copy.factor).tolist()
     return (
-        round(top),
-        round(copy.height * copy.factor - bottom),
-        round(left),
-        round(copy.width * copy.factor - right),
+        round(max(top, 0.0)),
+        round(max(copy.height * copy.factor - bottom, 0.0)),
+        round(max(left, 0.0)),
+        round(max(copy.width * copy.factor - right, 0.0)),
     )

@@ -1,0 +1,343 @@
+"""Quadrilaterals in a picture whose sides are edges: screens and prints that were photographed.
+
+The sides of such a picture are straight, nearly upright or level, and lighter on the inside all
+along, or darker. So cells vote for the lines on which they may lie (Hough; with the direction that
+their gradient has, as Ballard, "Generalizing the Hough transform to detect arbitrary shapes",
+1981), edges that become lighter and darker apart, and of the lines with most votes those four are
+taken that are edges all along.
+
+A line is ``y = c + m * (x - w / 2)``, in the middles of cells. All functions look for lines that
+are nearly level; the others are those of the transposed picture.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hashmatch._kernels.jit import kernel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hashmatch._kernels.pdq_reduce import Floats
+
+SLOPES = 33
+"""Slopes told apart, from -`STEEPEST` on."""
+STEEPEST = 0.25
+"""A quarter: 14 degrees."""
+LINES = 5
+"""Of each direction, lighter and darker, that are looked at."""
+OFF = 2
+"""Steps of slope by which noise turns the gradient of a cell."""
+STEP = 5.0
+"""Levels, over two cells, from which a step is an edge."""
+WIDEST_EDGE = 0.08
+"""Of the shorter side of a screen: the edge around what it shows."""
+ENOUGH = 40.0
+"""Levels from which a step counts no more."""
+
+
+@kernel
+def votes(grey: Floats, out: NDArray[np.float32]) -> None:
+    """Write what speaks for each line, those that become lighter downwards and darker apart.
+
+    Parameters
+    ----------
+    grey : ndarray of float32, shape (h, w)
+    out : ndarray of float32, shape (2, SLOPES, h)
+        Lighter, darker; by slope; by c.
+    """
+    height, width = grey.shape
+    out[:] = np.float32(0.0)
+    per_slope = (SLOPES - 1) / (2.0 * STEEPEST)
+    for y in range(1, height - 1):
+        above, line, below = grey[y - 1], grey[y], grey[y + 1]
+        for x in range(1 + y % 2, width - 1, 2):  # every second one will do, in time
+            down = below[x] - above[x]
+            size = abs(down)
+            if size < np.float32(STEP):
+                continue
+            slope = -np.float64(line[x + 1] - line[x - 1]) / np.float64(down)
+            if abs(slope) > 2.0 * STEEPEST:
+                continue
+            near = round((slope + STEEPEST) * per_slope)
+            darker = 1 if down < 0 else 0
+            weight = min(size, np.float32(ENOUGH))
+            for k in range(max(near - OFF, 0), min(near + OFF + 1, SLOPES)):
+                c = round(y - (k / per_slope - STEEPEST) * (x - 0.5 * width))
+                if 0 <= c < height:
+                    out[darker, k, c] += weight
+
+
+@kernel
+def best_lines(counts: Floats, least: float, out: NDArray[np.float64]) -> int:
+    """Write the lines with the most votes, as (c, m), those like another left out.
+
+    Parameters
+    ----------
+    counts : ndarray of float32, shape (SLOPES, h)
+        Of one direction, as `votes` writes them; overwritten.
+    least : float
+        Votes that a line has to have.
+    out : ndarray of float64, shape (n, 2)
+    """
+    for count in range(out.shape[0]):
+        at = int(np.argmax(counts))
+        k, c = at // counts.shape[1], at % counts.shape[1]
+        if counts[k, c] < least:
+            return count
+        out[count, 0] = c
+        out[count, 1] = k * (2.0 * STEEPEST) / (SLOPES - 1) - STEEPEST
+        counts[max(k - 4, 0) : k + 5, max(c - 2, 0) : c + 3] = np.float32(0.0)
+    return int(out.shape[0])
+
+
+@kernel
+def edge_at(grey: Floats, y: float, x: int, darker: int) -> float:
+    """Return where, within two cells of `y`, column `x` steps the most; -1 if nowhere enough."""
+    sign = np.float32(-1.0 if darker else 1.0)
+    middle = round(y)
+    best, at = np.float32(STEP), -1
+    for row in range(max(middle - 2, 1), min(middle + 3, grey.shape[0] - 1)):
+        size = sign * (grey[row + 1, x] - grey[row - 1, x])
+        if size >= best:
+            best, at = size, row
+    if at < 2 or at > grey.shape[0] - 3:
+        return float(at)
+    # The middle of the step: of a parabola through it and the steps beside it.
+    before = sign * (grey[at, x] - grey[at - 2, x])
+    after = sign * (grey[at + 2, x] - grey[at, x])
+    bend = 2.0 * best - before - after
+    return at + (min(max(0.5 * (after - before) / bend, -0.5), 0.5) if bend > 0 else 0.0)
+
+
+@kernel
+def edges_along(grey: Floats, line: NDArray[np.float64], darker: int) -> NDArray[np.float64]:
+    """Return how many columns before each have an edge on `line`, (w + 1,).
+
+    Every second column is looked at, and counts twice.
+    """
+    width = grey.shape[1]
+    out = np.zeros(width + 1)
+    for x in range(0, width, 2):
+        y = line[0] + line[1] * (x - 0.5 * width)
+        is_edge = edge_at(grey, y, x, darker) >= 0
+        out[x + 1] = out[x] + is_edge
+        if x + 2 <= width:
+            out[x + 2] = out[x + 1] + is_edge
+    return out
+
+
+@kernel
+def fitted(
+    grey: Floats, line: NDArray[np.float64], first: float, last: float, darker: int
+) -> tuple[float, float]:
+    """Return `line` moved and turned onto its edges between two columns, by least squares.
+
+    A third of it at each end weighs as much as what is between; edges a cell off are left out the
+    second time.
+    """
+    width = grey.shape[1]
+    c, m = line[0], line[1]
+    left, right = max(int(first) + 1, 0), min(int(last), width)
+    for within in (2.6, 1.0):
+        n, sx, sy, sxx, sxy = 0.0, 0.0, 0.0, 0.0, 0.0
+        for x in range(left, right):
+            u = x - 0.5 * width
+            at = edge_at(grey, c + m * u, x, darker)
+            if at >= 0 and abs(at - (c + m * u)) <= within:
+                n, sx, sy, sxx, sxy = n + 1, sx + u, sy + at, sxx + u * u, sxy + u * at
+        spread = n * sxx - sx * sx
+        if n < 8 or spread <= 0:
+            break
+        m = (n * sxy - sx * sy) / spread
+        c = (sy - m * sx) / n
+    return c, m
+
+
+@kernel
+def crossing(
+    c: float, m: float, d: float, n: float, height: int, width: int
+) -> tuple[float, float]:
+    """Return (y, x) where level line (c, m) and upright line (d, n) cross."""
+    x = (d + n * (c - 0.5 * m * width - 0.5 * height)) / (1.0 - n * m)
+    return c + m * (x - 0.5 * width), x
+
+
+@kernel
+def quadrilaterals(
+    grey: Floats, across: Floats, smallest: float, least: float, out: NDArray[np.float64]
+) -> int:
+    """Write the corners of quadrilaterals whose sides are edges; return how many.
+
+    Those that are lighter on the inside come first, then those that are darker, each followed by
+    what is within its edge, if it has one: a screen's.
+
+    Parameters
+    ----------
+    grey, across : ndarray of float32, shape (h, w) and (w, h)
+        A picture, and it transposed.
+    smallest : float
+        Of the picture's height, and of its width, that it takes at least.
+    least : float
+        The part of its weakest side that is an edge.
+    out : ndarray of float64, shape (3 * n, 4, 2)
+        (y, x) of the upper left, upper right, lower right and lower left corners, in cells.
+    """
+    height, width = grey.shape
+    level, upright = (
+        np.empty((2, SLOPES, height), np.float32),
+        np.empty((2, SLOPES, width), np.float32),
+    )
+    votes(grey, level)
+    votes(across, upright)
+    lines = np.empty((4, LINES, 2))
+    counts = np.empty(4, np.int64)
+    along = np.zeros((4, LINES, max(height, width) + 1))
+    for darker in range(2):
+        few = STEP * smallest
+        counts[darker] = best_lines(level[darker], few * width, lines[darker])
+        counts[2 + darker] = best_lines(upright[darker], few * height, lines[2 + darker])
+        for k in range(counts[darker]):
+            along[darker, k, : width + 1] = edges_along(grey, lines[darker, k], darker)
+        for k in range(counts[2 + darker]):
+            along[2 + darker, k, : height + 1] = edges_along(across, lines[2 + darker, k], darker)
+    half = out.shape[0] // 3
+    count = 0
+    corners = np.empty((4, 2))
+    for darker in range(2):
+        lighter = 1 - darker
+        scores = np.zeros(half)
+        chosen = np.zeros((half, 4), np.int64)
+        for i in range(counts[darker]):
+            for k in range(counts[lighter]):
+                top, bottom = lines[darker, i], lines[lighter, k]
+                if bottom[0] - top[0] < smallest * height:
+                    continue
+                for j in range(counts[2 + darker]):
+                    for e in range(counts[2 + lighter]):
+                        left, right = lines[2 + darker, j], lines[2 + lighter, e]
+                        if right[0] - left[0] < smallest * width:
+                            continue
+                        place(top, bottom, left, right, height, width, corners)
+                        if (
+                            corners.min() < 0
+                            or corners[:, 0].max() >= height
+                            or corners[:, 1].max() >= width
+                        ):
+                            continue
+                        weakest = min(
+                            part(along[darker, i], corners[0, 1], corners[1, 1]),
+                            part(along[lighter, k], corners[3, 1], corners[2, 1]),
+                            part(along[2 + darker, j], corners[0, 0], corners[3, 0]),
+                            part(along[2 + lighter, e], corners[1, 0], corners[2, 0]),
+                        )
+                        at = int(np.argmin(scores))
+                        if weakest > max(least, scores[at]):
+                            scores[at] = weakest
+                            chosen[at, 0], chosen[at, 1], chosen[at, 2], chosen[at, 3] = i, k, j, e
+        for at in np.argsort(-scores):
+            if scores[at] == 0.0:
+                continue
+            i, k, j, e = chosen[at]
+            place(
+                lines[darker, i],
+                lines[lighter, k],
+                lines[2 + darker, j],
+                lines[2 + lighter, e],
+                height,
+                width,
+                corners,
+            )
+            sides = np.empty((4, 2))
+            sides[0] = fitted(grey, lines[darker, i], corners[0, 1], corners[1, 1], darker)
+            sides[1] = fitted(grey, lines[lighter, k], corners[3, 1], corners[2, 1], lighter)
+            sides[2] = fitted(across, lines[2 + darker, j], corners[0, 0], corners[3, 0], darker)
+            sides[3] = fitted(across, lines[2 + lighter, e], corners[1, 0], corners[2, 0], lighter)
+            place(sides[0], sides[1], sides[2], sides[3], height, width, corners)
+            out[count] = corners + 0.5  # from the middles of cells to their edges
+            count += 1
+            if darker == 1 and within_edge(grey, across, sides, corners):
+                place(sides[0], sides[1], sides[2], sides[3], height, width, corners)
+                out[count] = corners + 0.5
+                count += 1
+    return count
+
+
+@kernel
+def within_edge(
+    grey: Floats, across: Floats, sides: NDArray[np.float64], corners: NDArray[np.float64]
+) -> bool:
+    """Move the sides of a screen to where its dark edge ends; return whether it has one.
+
+    The edge is as wide on all sides, so that one at which the picture is seen to begin is enough;
+    then each side that is an edge there is moved onto it.
+
+    Parameters
+    ----------
+    grey, across : ndarray of float32, shape (h, w) and (w, h)
+    sides : ndarray of float64, shape (4, 2)
+        The top and the bottom of `grey`, the left and the right as those of `across`; overwritten.
+    corners : ndarray of float64, shape (4, 2)
+        Between them, as `place` writes them.
+    """
+    ends = np.empty((4, 2))
+    ends[0, 0], ends[0, 1] = corners[0, 1], corners[1, 1]
+    ends[1, 0], ends[1, 1] = corners[3, 1], corners[2, 1]
+    ends[2, 0], ends[2, 1] = corners[0, 0], corners[3, 0]
+    ends[3, 0], ends[3, 1] = corners[1, 0], corners[2, 0]
+    shortest = min((ends[:, 1] - ends[:, 0]).min(), 1.0 * grey.shape[0])
+    sums = np.zeros(int(WIDEST_EDGE * shortest) + 3)
+    for side in range(4):
+        picture = grey if side < 2 else across
+        inwards = 1 if side % 2 == 0 else -1
+        first, last = max(int(ends[side, 0]) + 2, 0), min(int(ends[side, 1]) - 1, picture.shape[1])
+        for x in range(first, last):
+            y = round(sides[side, 0] + sides[side, 1] * (x - 0.5 * picture.shape[1]))
+            for t in range(1, sums.shape[0]):
+                at = y + inwards * t
+                if 1 <= at < picture.shape[0] - 1:
+                    size = inwards * (picture[at + 1, x] - picture[at - 1, x])
+                    sums[t] += min(max(size, np.float32(0.0)), np.float32(ENOUGH)) / (last - first)
+    t = 1 + int(np.argmax(sums[1:-1]))
+    if sums[t] < STEP:
+        return False
+    bend = 2.0 * sums[t] - sums[t - 1] - sums[t + 1]
+    wide = t + (0.5 * (sums[t + 1] - sums[t - 1]) / bend if bend > 0 and t > 1 else 0.0)
+    for side in range(4):
+        picture = grey if side < 2 else across
+        moved = sides[side].copy()
+        moved[0] += wide if side % 2 == 0 else -wide
+        darker = side % 2
+        edges = edges_along(picture, moved, darker)
+        if part(edges, ends[side, 0], ends[side, 1]) > 0.5:
+            moved[0], moved[1] = fitted(picture, moved, ends[side, 0], ends[side, 1], darker)
+        sides[side] = moved
+    return True
+
+
+@kernel
+def part(along: NDArray[np.float64], first: float, last: float) -> float:
+    """Return the part of the columns between two that have an edge, see `edges_along`."""
+    a, b = round(first), round(last)
+    share: float = (along[b] - along[a]) / max(b - a, 1)
+    return share
+
+
+@kernel
+def place(
+    top: NDArray[np.float64],
+    bottom: NDArray[np.float64],
+    left: NDArray[np.float64],
+    right: NDArray[np.float64],
+    height: int,
+    width: int,
+    out: NDArray[np.float64],
+) -> None:
+    """Write the corners (4, 2) between four lines, from the upper left one on, clockwise."""
+    out[0] = crossing(top[0], top[1], left[0], left[1], height, width)
+    out[1] = crossing(top[0], top[1], right[0], right[1], height, width)
+    out[2] = crossing(bottom[0], bottom[1], right[0], right[1], height, width)
+    out[3] = crossing(bottom[0], bottom[1], left[0], left[1], height, width)
