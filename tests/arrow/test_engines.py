@@ -179,9 +179,18 @@ def test_dask(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kil
 
 @pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")
 @pytest.mark.parametrize("kills", [False, True], ids=["undisturbed", "killed"])
-def test_ray(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kills: bool) -> None:
+def test_ray(
+    files: str,
+    expected: list[dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    kills: bool,
+) -> None:
     import ray
     import ray.data
+
+    monkeypatch.setenv("PYTHONBREAKPOINT", "0")  # or else Ray sets it, for good
 
     ray.init(
         num_cpus=WORKERS, include_dashboard=False, log_to_driver=False,
