@@ -129,7 +129,7 @@ def landscape(seed: int) -> bytes:
 
 
 class CountedMatch:
-    """A `Match` that adds a byte to the file of its process for each batch that it has done."""
+    """A `Match` that adds a byte to the file of its process for each picture that it has done."""
 
     def __init__(self, match: Match, folder: str) -> None:
         self._match, self._folder = match, folder
@@ -137,7 +137,7 @@ class CountedMatch:
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         answer = self._match(batch)
         with open(f"{self._folder}/{os.getpid()}", "ab") as file:
-            file.write(b".")
+            file.write(b"." * batch.num_rows)
         return answer
 
     def map_iterator(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

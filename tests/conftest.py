@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +57,14 @@ PHOTOGRAPHS = sorted(golden("photographs"))
 def pytest_xdist_auto_num_workers() -> int:
     """Run more tests at once than there are processors: many wait for servers and processes."""
     return 2 * len(os.sched_getaffinity(0))
+
+
+def pytest_xdist_setupnodes() -> None:
+    """Compile the kernels that are not, before several processes do so at once for themselves."""
+    if JIT:
+        subprocess.run(
+            [sys.executable, "-m", "hashmatch", "warm"], check=False, capture_output=True
+        )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

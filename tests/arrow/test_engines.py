@@ -40,10 +40,10 @@ COUNT = int(os.environ.get("HASHMATCH_ENGINE_PICTURES", "20000"))
 PER_BATCH = 100
 WORKERS = 2
 FILES = 20
-PER_FILE = -(-COUNT // FILES // PER_BATCH)
-"""Batches of a file, and so of a task."""
+PER_FILE = -(-COUNT // FILES)
+"""Pictures of a file, and so of a task."""
 PER_KILL = 3 * PER_FILE
-"""Batches that a process does before it may be killed: three tasks, however slow the machine."""
+"""Pictures that a process does before it may be killed: three tasks, however slow the machine."""
 KILL_EVERY = 4.0
 
 
@@ -64,10 +64,9 @@ def files(images: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) ->
     """A folder of Parquet files, each with some row groups."""
     folder = tmp_path_factory.mktemp("pictures")
     whole = pa.Table.from_batches([table(images)])
-    size = -(-len(whole) // FILES)
-    for number, at in enumerate(range(0, len(whole), size)):
+    for number, at in enumerate(range(0, len(whole), PER_FILE)):
         parquet.write_table(
-            whole.slice(at, size), folder / f"{number:03}.parquet", row_group_size=PER_BATCH
+            whole.slice(at, PER_FILE), folder / f"{number:03}.parquet", row_group_size=PER_BATCH
         )
     return str(folder)
 
@@ -77,7 +76,7 @@ def in_order(answer: Any) -> list[dict[str, Any]]:
 
 
 class Kills:
-    """Kills one of the processes that do batches every few seconds, and counts what they do.
+    """Kills one of the processes that do pictures every few seconds, and counts what they do.
 
     Only one that has done some: on a busy machine, to start one takes longer than that.
     """
@@ -89,15 +88,15 @@ class Kills:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._kill)
 
-    def batches(self) -> dict[int, int]:
-        """How many batches each process has done."""
+    def done(self) -> dict[int, int]:
+        """How many pictures each process has done."""
         return {int(path.name): path.stat().st_size for path in self._folder.iterdir()}
 
     def _kill(self) -> None:
         chance = random.Random(1)
         while not self._stop.wait(KILL_EVERY):
-            done = sorted(pid for pid, count in self.batches().items() if count >= PER_KILL)
-            if living := [pid for pid in done if pid not in self.killed and is_below(pid)]:
+            found = sorted(pid for pid, count in self.done().items() if count >= PER_KILL)
+            if living := [pid for pid in found if pid not in self.killed and is_below(pid)]:
                 victim = chance.choice(living)
                 self.killed.append(victim)
                 os.kill(victim, signal.SIGKILL)
@@ -114,13 +113,13 @@ class Kills:
             if self._kills:
                 self._thread.join()
         seconds = time.monotonic() - began
-        done = sum(self.batches().values())
+        done = sum(self.done().values())
         sys.stderr.write(
             f"\n{name}: {COUNT:,} pictures in {seconds:.1f} s, {COUNT / seconds:,.0f} a second, "
-            f"{len(self.killed)} workers killed, {done} batches done of {FILES * PER_FILE}\n"
+            f"{len(self.killed)} workers killed, {done:,} pictures done in all\n"
         )
         # A kill costs the task that a worker is at, and one that it has not handed over.
-        assert done <= FILES * PER_FILE + 2 * PER_FILE * len(self.killed)
+        assert done <= COUNT + 2 * PER_FILE * len(self.killed)
         assert self.killed or not self._kills
         return answer
 
@@ -180,9 +179,18 @@ def test_dask(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kil
 
 @pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")
 @pytest.mark.parametrize("kills", [False, True], ids=["undisturbed", "killed"])
-def test_ray(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kills: bool) -> None:
+def test_ray(
+    files: str,
+    expected: list[dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    kills: bool,
+) -> None:
     import ray
     import ray.data
+
+    monkeypatch.setenv("PYTHONBREAKPOINT", "0")  # or else Ray sets it, for good
 
     ray.init(
         num_cpus=WORKERS, include_dashboard=False, log_to_driver=False,
@@ -193,7 +201,7 @@ def test_ray(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kill
         # Ray makes one block, and so one task, of all the files, as they are small.
         data = (
             ray.data.read_parquet(files)
-            .repartition(target_num_rows_per_block=PER_FILE * PER_BATCH)
+            .repartition(target_num_rows_per_block=PER_FILE)
             .map_batches(kill.match, batch_format="pyarrow", batch_size=PER_BATCH, num_cpus=1)
         )
 

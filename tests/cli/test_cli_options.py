@@ -54,6 +54,7 @@ TWO_MEANINGS = {
     "--all": "what is left out otherwise, of whatever a command is about",
     "--every": "how often to fetch lists, or look for decisions; seconds between frames",
     "--store": "needed by an import; an exchange has a store in its own folder",
+    "--least": "pictures that an entry matches; cases of it that are no match",
     "--list": "needed where nothing else is matched: a service may have --data alone",
     "--name": "what a list is called in matches; the names of a server",
     "--state": "the folder of a scan's progress; the state of a case",

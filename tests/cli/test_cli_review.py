@@ -17,7 +17,7 @@ import pytest
 
 from cli_tools import DEMO, IMAGES, one_line, run
 from hashmatch.errors import ReviewError
-from hashmatch.review.database import FORMAT
+from hashmatch.review.database import FORMAT, UPGRADES
 from hashmatch.review.queue import ReviewQueue
 from review_queues import take_and_decide
 from review_records import make_record, many
@@ -145,12 +145,12 @@ def test_what_is_no_queue_is_named_in_one_line(tmp_path: Path) -> None:
     refused(foreign, "is no review queue of hashmatch")
     (tmp_path / "empty").touch()
     refused(tmp_path / "empty", "is empty")
-    for version in (FORMAT - 2, FORMAT + 1):  # the one before is brought up to date
+    for version in (min(UPGRADES) - 1, FORMAT + 1):  # those between are brought up to date
         other = tmp_path / f"{version}.db"
         run("review", "init", other)
         with closing(sqlite3.connect(other)) as connection:
             connection.execute(f"PRAGMA user_version = {version}")
-        refused(other, f"it has format {version}", f"reads {FORMAT - 1} to {FORMAT}")
+        refused(other, f"it has format {version}", f"reads {min(UPGRADES)} to {FORMAT}")
     os.mkfifo(tmp_path / "pipe")
     refused(tmp_path / "pipe", "is no file")
     refused("postgresql://postgres@127.0.0.1:1/none?connect_timeout=2", "postgresql://")

@@ -2,7 +2,7 @@
 
 Where a picture ends within another, nearly all of the line between them steps, be it by a little;
 an edge in a picture steps more, but seldom from one corner of a box to the next. So steps count up
-to a limit, and what is told of a side is how much more it steps than the lines beside it.
+to a limit, and a side is ranked by how much more it steps than the lines beside it.
 
 The step at a line is taken over the line itself, ``abs(grey[y + 1] - grey[y - 1])``, since what
 ends within it is mixed there. All functions look at rows; columns are the rows of the transposed
@@ -268,7 +268,7 @@ def boxes(
 ) -> int:
     """Write the boxes whose sides step the most; return how many.
 
-    A box is told by its weakest side. What has a stripe of one colour along a side, as a gap in a
+    A box is ranked by its weakest side. What has a stripe of one colour along a side, as a gap in a
     collage or a margin, is none: the one without it is.
 
     Parameters

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hashmatch._kernels.pdq_reduce import Floats
 
 SLOPES = 33
-"""Slopes told apart, from -`STEEPEST` on."""
+"""Slopes that differ, from -`STEEPEST` on."""
 STEEPEST = 0.25
 """A quarter: 14 degrees."""
 LINES = 5

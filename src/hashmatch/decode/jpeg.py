@@ -54,6 +54,10 @@ def scattered_profile(image: Any) -> bytes | None:
     return b"".join(parts[n] for n in numbers) if total and parts.keys() == {*numbers} else None
 
 
+SCALED = frozenset({"JPEG", "MPO", TILED})
+"""Formats, as Pillow's images name them, of which a giant is scaled down."""
+
+
 def scale_down(image: ImageFile.ImageFile) -> None:
     """Have a giant decoded at an eighth, a quarter or half its sides, each pixel a mean.
 

@@ -24,7 +24,7 @@ from hashmatch.decode.formats import (
     open_image,
 )
 from hashmatch.decode.inputs import ImageInput, file_behind, load, unread_file
-from hashmatch.decode.jpeg import ended, fast_pixels, scale_down
+from hashmatch.decode.jpeg import SCALED, ended, fast_pixels, scale_down
 from hashmatch.decode.metadata import without_cut_frames, without_metadata
 from hashmatch.decode.pillow_settings import pillow_settings
 from hashmatch.decode.readings import other_readings
@@ -172,8 +172,10 @@ def _decode(
     # Of a damaged HEIF its reader, where it may be tolerant, makes a black picture.
     with undecodable(name), pillow_settings(truncated=damaged and name != HEIF):
         with closing(open_image(data, name)) as image:
-            scale_down(image)
-            pixels = None if damaged else fast_pixels(data, image, into)
+            pixels = None
+            if image.format in SCALED:
+                scale_down(image)
+                pixels = None if damaged else fast_pixels(data, image, into)
             if pixels is None:
                 pixels = loaded_pixels(image, into)
             if damaged:

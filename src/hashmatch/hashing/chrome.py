@@ -223,7 +223,7 @@ def _within_borders(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _straightness(colours: NDArray[np.uint8]) -> float:
     """Return what part of the edges of plain colours are in straight ones along the sides.
 
-    Where an edge continues in the next line for `STEP_RUN` squares or more, it is a slope or a curve.
+    Where an edge continues in the next line for `STEP_RUN` squares or more, it slopes or bends.
     """
     edges = straight = 0
     for lines in (colours, colours.T):

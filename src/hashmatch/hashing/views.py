@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from hashmatch.hashing.borders import Cut
     from hashmatch.interfaces import PartsHasher
 
-    Corners: TypeAlias = NDArray[np.float64]
+    Point: TypeAlias = tuple[float, float]
+    Corners: TypeAlias = tuple[Point, Point, Point, Point] | NDArray[np.float64]
 
 SIDE = 256
 """Cells of the longer side of the small copy, at most. With 320, as much is found; it takes 1.6
@@ -92,12 +93,15 @@ def parts(
     cuts: dict[str, Cut] = {}
     batches = []
     for around, copy, found in _found(pixels):
-        kept, hashes = _hashed(hasher, copy, found, floor)
-        for name in kept:
-            cut = _cut(found[name], copy)
-            top, bottom, left, right = (one + other for one, other in zip(cut, around, strict=True))
-            cuts[name] = top, bottom, left, right
-        batches.append(hashes)
+        corners = np.array([*found.values()], np.float64).reshape(-1, 4, 2)
+        least = hasher.min_side / copy.factor
+        large = ((corners.max(axis=1) - corners.min(axis=1)) >= least).all(axis=1)
+        names, corners = [*itertools.compress(found, large)], corners[large]
+        hashes, quality = hasher.hash_parts(copy.grey, corners)
+        good = quality >= floor
+        batches.append(HashBatch(hashes.spec, hashes.words[np.repeat(good, 8)], owned=True))
+        kept = _cuts(corners[good], around, copy)
+        cuts.update(zip(itertools.compress(names, good), kept, strict=True))
     return cuts, HashBatch.concatenate(batches)
 
 
@@ -109,8 +113,9 @@ def _found(pixels: NDArray[np.uint8]) -> Iterator[tuple[Cut, SmallCopy, dict[str
     copy = small_copy(pixels)
     rectangles = halves_and_quarters(copy.height, copy.width)
     rectangles |= boxes(copy.grey, copy.across, copy.height, copy.width)
-    found = {name: _corners(*box) for name, box in rectangles.items()}
-    yield (0, 0, 0, 0), copy, found | quadrilaterals(copy.grey, copy.across)
+    found: dict[str, Corners] = {name: _corners(*box) for name, box in rectangles.items()}
+    found |= quadrilaterals(copy.grey, copy.across)
+    yield (0, 0, 0, 0), copy, found
     if not is_screen(copy.grey):
         return
     for number, around in enumerate(pictures_on_screen(pixels), 1):
@@ -123,34 +128,14 @@ def _found(pixels: NDArray[np.uint8]) -> Iterator[tuple[Cut, SmallCopy, dict[str
         yield around, near, named
 
 
-def _hashed(
-    hasher: PartsHasher, copy: SmallCopy, found: dict[str, Corners], floor: int
-) -> tuple[list[str], HashBatch]:
-    """Return which parts are large and good enough, and the hashes of these."""
-    least = hasher.min_side / copy.factor
-    large = {
-        name: corners
-        for name, corners in found.items()
-        if (corners.max(axis=0) - corners.min(axis=0)).min() >= least
-    }
-    corners = np.array([*large.values()], np.float64).reshape(-1, 4, 2)
-    hashes, quality = hasher.hash_parts(copy.grey, corners)
-    good = quality >= floor
-    words = hashes.words[np.repeat(good, 8)]
-    return [*itertools.compress(large, good)], HashBatch(hashes.spec, words, owned=True)
-
-
 def _corners(top: float, left: float, bottom: float, right: float) -> Corners:
-    return np.array([(top, left), (top, right), (bottom, right), (bottom, left)], np.float64)
+    return (top, left), (top, right), (bottom, right), (bottom, left)
 
 
-def _cut(corners: Corners, copy: SmallCopy) -> Cut:
-    """Return what to take off so that the rectangle around a part is left, in pixels."""
-    top, left = (corners.min(axis=0) * copy.factor).tolist()
-    bottom, right = (corners.max(axis=0) * copy.factor).tolist()
-    return (
-        round(max(top, 0.0)),
-        round(max(copy.height * copy.factor - bottom, 0.0)),
-        round(max(left, 0.0)),
-        round(max(copy.width * copy.factor - right, 0.0)),
-    )
+def _cuts(corners: NDArray[np.float64], around: Cut, copy: SmallCopy) -> list[Cut]:
+    """Return what to take off so that the rectangle around each part is left, in pixels."""
+    size = np.array([copy.height, copy.width])
+    before = corners.min(axis=1).clip(0) * copy.factor
+    behind = (size - corners.max(axis=1)).clip(0) * copy.factor
+    edges = np.rint(np.stack([before, behind], axis=2)).astype(np.int64).reshape(-1, 4)
+    return [tuple(cut) for cut in (edges + around).tolist()]

@@ -67,8 +67,11 @@ class IndexedList(Opaque):
         Of equally close hashes it is the first. Where `levels` says which level asks each hash,
         those of a level in `wider` have its limit.
         """
-        parts = [self._within(hashes, *some) for some in self.by_limit(len(hashes), levels)]
-        found = parts[0] if len(parts) == 1 else Matches.concatenate(parts)
+        if levels is None:
+            found = self._within(hashes, self.default.bits, None)
+        else:
+            by_limit = self.by_limit(len(hashes), levels)
+            found = Matches.concatenate([self._within(hashes, *some) for some in by_limit])
         if not len(found.entry):
             return found
         if len(hashes) > 1:

@@ -196,7 +196,8 @@ class Lookup(Opaque):
             hashes = images[0].hashes
             if len(images) > 1:
                 hashes = HashBatch.concatenate([one.hashes for one in images])
-            hits, in_all = _closest(lists, hashes, most, self._levels(images))
+            levels = self._levels(images) if self._wider else None
+            hits, in_all = _closest(lists, hashes, most, levels)
             match_count += in_all
             if hits:
                 asked = [(one, row) for one in images for row in range(len(one.hashes))]
