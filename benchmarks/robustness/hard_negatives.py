@@ -304,7 +304,7 @@ def table(found: Sequence[dict[str, Any]]) -> list[str]:
         "set",
         "pictures",
         "pairs",
-        *(f"{level}: share, unmarked (nearest)" for level in LEVELS),
+        *(f"{level}: share, unmarked (nearest)" for level in levels),
     )
     return report.table(columns, body)
 

@@ -199,6 +199,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="INTO")
     parser.add_argument("--record", metavar="NAME", help="write ../record/NAME.md, .json, .png")
     parser.add_argument("--photographs", default="", metavar="TEXT", help="say which in the record")
+    parser.add_argument("--note", action="append", default=[], help="a sentence for the record")
     told = parser.parse_args()
     drawn = read(told.folder)
     columns = read_columns(drawn)
@@ -213,7 +214,7 @@ def main() -> None:
         for name in (one.name for one in columns)
         if name in PEERS
     )
-    notes = [told.photographs, f"Text in: {', '.join(scripts())}", f"Peers: {peers}"]
+    notes = [told.photographs, *told.note, f"Text in: {', '.join(scripts())}", f"Peers: {peers}"]
     path = Path(__file__).parents[1] / "record" / f"{told.record}.md"
     opening = report.opening(", robustness", command, load, notes)
     path.write_text("\n".join([*opening, *made]) + "\n")
