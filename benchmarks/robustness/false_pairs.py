@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 import time
@@ -28,6 +29,7 @@ if __package__ in {None, ""}:  # run as a file, not with -m: the folder above is
 
 import numpy as np
 
+from benchmarks import report
 from benchmarks.photographs import Photograph, in_folders
 from benchmarks.report import table
 from hashmatch import HashBatch, HashIndex, registry, testing
@@ -225,14 +227,23 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=0, help="photographs at most; 0 for all")
     parser.add_argument("--jobs", type=int, default=1, help="processes that hash")
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--record", metavar="NAME", help="write ../record/NAME.md as well")
     told = parser.parse_args()
+    load = [os.getloadavg()]
     photographs = in_folders(told.folders)
     if told.most:
         photographs = photographs[:: max(1, len(photographs) // told.most)][: told.most]
     found = count(
         list(with_tiles(photographs)), registry.hasher(told.hasher), told.level, told.jobs
     )
-    print("\n".join(lines(found, told.level)))
+    made = lines(found, told.level)
+    print("\n".join(made))
+    if told.record:
+        command = ["python", "benchmarks/robustness/false_pairs.py", *sys.argv[1:]]
+        command = [Path(word).name if word.startswith("/") else word for word in command]
+        opening = report.opening(", false pairs", command, [*load, os.getloadavg()])
+        path = Path(__file__).parents[1] / "record" / f"{told.record}.md"
+        path.write_text("\n".join([*opening, "", *made]) + "\n")
     if told.json:
         told.json.write_text(json.dumps(found.as_json, indent=2) + "\n")
 
