@@ -296,7 +296,8 @@ def run_update(options: argparse.Namespace, folder: Path) -> None:
         for name, change in changes.items():
             tails = []
             for changing in (False, True):
-                load = begun(pool, Load(server.port, asks, 64, 20.0, rate=options.rate))
+                seconds = options.update_seconds if changing else 20.0
+                load = begun(pool, Load(server.port, asks, 64, seconds, rate=options.rate))
                 if changing:
                     time.sleep(2)
                     subprocess.run(
@@ -465,6 +466,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--peer-port", type=int, default=5100)
     parser.add_argument("--rate", type=float, default=500.0, help="look-ups a second")
+    parser.add_argument(
+        "--update-seconds", type=float, default=60.0, help="until a change is made and in use"
+    )
     parser.add_argument("--swaps", type=int, default=1000)
     parser.add_argument("--pause", type=float, default=0.15, help="seconds between two swaps")
     parser.add_argument("--missed", action="store_true", help="what is refused is noted")
