@@ -467,7 +467,7 @@ def main() -> None:
     parser.add_argument("--peer-port", type=int, default=5100)
     parser.add_argument("--rate", type=float, default=500.0, help="look-ups a second")
     parser.add_argument(
-        "--update-seconds", type=float, default=60.0, help="until a change is made and in use"
+        "--update-seconds", type=float, default=180.0, help="until a change is made and in use"
     )
     parser.add_argument("--swaps", type=int, default=1000)
     parser.add_argument("--pause", type=float, default=0.15, help="seconds between two swaps")
