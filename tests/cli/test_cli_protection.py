@@ -46,7 +46,12 @@ def test_a_benign_list_suppresses_and_counts(tmp_path: Path) -> None:
     )  # fmt: skip
     assert report["outcomes"]["suppressed"] == report["listed"] == 1
     assert report["records"] == 0
-    assert report["suppressed"] == {"benign": 1, "too_few_sources": 0, "breaker": 0}
+    assert report["suppressed"] == {
+        "benign": 1,
+        "too_few_sources": 0,
+        "mostly_chrome": 0,
+        "breaker": 0,
+    }
     assert [one["name"] for one in report["benign"]] == ["press"]
     assert [one["name"] for one in report["lists"]] == ["known"]
     assert "suppressed: 1 benign" in ran.said
@@ -117,7 +122,7 @@ def test_rows_say_what_suppressed_them(tmp_path: Path) -> None:
     known = csv_list(tmp_path / "known.csv", 20)
     scanned(tmp_path, "--benign", csv_list(tmp_path / "press.csv", 3), "-o", out, known=known)
     header, row = out.read_text().splitlines()
-    assert header.endswith('"suppressed_by_distance"')
+    assert header.endswith('"suppressed_by_distance","chrome","mostly_chrome"')
     assert row.endswith('"benign","press","press-1","3"')
 
 

@@ -32,9 +32,14 @@ def pool() -> Iterator[hm.DecodePool]:
 
 def seen(hashed: list[Any]) -> list[Any]:
     """Return all that a HashedImage has, comparable."""
-    fields = [name for name in hm.HashedImage.__slots__ if name != "hashes"]
+    fields = [name for name in hm.HashedImage.__slots__ if name not in {"hashes", "chrome"}]
     return [
-        [*(getattr(one, name) for name in fields), *one.hashes.words.tolist()] for one in hashed
+        [
+            *(getattr(one, name) for name in fields),
+            *one.hashes.words.tolist(),
+            None if one.chrome is None else one.chrome.shares(),
+        ]
+        for one in hashed
     ]
 
 

@@ -156,7 +156,12 @@ def test_a_scan_that_goes_on_counts_on(tmp_path: Path) -> None:
             found.close()
     last = events[-1].counters
     assert (last.listed, last.done, last.records, last.suppressed) == (40, 40, 4, 36)
-    assert last.suppressed_by == {"benign": 0, "too_few_sources": 0, "breaker": 36}
+    assert last.suppressed_by == {
+        "benign": 0,
+        "too_few_sources": 0,
+        "mostly_chrome": 0,
+        "breaker": 36,
+    }
     assert last.alarms == len(breaker.trips) > 0
     assert len([event for event in events if event.kind == "alarm"]) == last.alarms
     begun = [event for event in events if event.kind == "begin"]

@@ -414,14 +414,17 @@ class ListStore(Opaque):
         version = changed.manifest.version
         LOG.info("version %d is published", version)
         if any(changed.effects.counts.values()):
-            changed = changed._replace(problems=[*changed.problems, *self._hubs(version)])
+            changed = changed._replace(problems=[*changed.problems, *self._hubs(changed.manifest)])
         for problem in changed.problems:
             LOG.warning("%s", problem)
         return changed
 
-    def _hubs(self, version: int) -> list[str]:
-        """Return, in words, which entries of a version match what they should not."""
-        lists = self.lists(self.version(version), [])
+    def _hubs(self, made: Manifest) -> list[str]:
+        """Return, in words, which entries of a version just made match what they should not.
+
+        Whoever makes it need not trust the key that signs it.
+        """
+        lists = self.lists(contents.read(self.folder, made, self.key, []), [])
         return [
             f"{len(hubs):,} {known.spec.algorithm} entries are near made-up pictures, and will "
             "match many that are harmless: "
