@@ -101,13 +101,16 @@ def warm() -> Warmed:
 
 
 def _hash(algorithms: list[str]) -> None:
-    """Hash large, small, framed and round pictures, from arrays and files, in all variants."""
+    """Hash large, small, framed and round pictures and a screen, in all variants."""
     from PIL import Image
 
     places = np.arange(240) - 119.5
     is_disc = np.hypot(places[:, None], places)[..., None] < 120
     avatar = np.where(is_disc, picture(SEED, 240, 240), np.uint8(255))
-    hash_all(avatar, algorithms, variants="thorough")
+    screen = np.full((400, 300, 3), 240, np.uint8)
+    screen[100:300, 50:250] = picture(SEED, 200, 200)
+    for pixels in (avatar, screen):
+        hash_all(pixels, algorithms, variants="thorough")
     for width, height in ((1280, 960), (96, 72)):
         pixels = picture(SEED, width, height)
         pixels[: height // 8] = 255  # a bar, so that there is something to trim

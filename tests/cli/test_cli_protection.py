@@ -123,7 +123,7 @@ def test_rows_say_what_suppressed_them(tmp_path: Path) -> None:
     scanned(tmp_path, "--benign", csv_list(tmp_path / "press.csv", 3), "-o", out, known=known)
     header, row = out.read_text().splitlines()
     assert header.endswith('"suppressed_by_distance","chrome","mostly_chrome"')
-    assert row.endswith('"benign","press","press-1","3"')
+    assert row.endswith('"benign","press","press-1","3","0.0",""')
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,10 @@ def test_pdq_text_keeps_names_and_qualities(
     entries = [hm.Entry(name, quality=quality) for name, quality in named]
     known = hm.HashList("l", "1", PDQ, batch, entries)
     found = written(
-        tmp_path_factory.mktemp("w"), known, "pdq-text", hm.ListFormat(reader="pdq-text")
+        tmp_path_factory.mktemp("w"),
+        known,
+        "pdq-text",
+        hm.ListFormat(reader="pdq-text", keep_low_quality=True),
     )
     expected = [
         (text, " ".join((name or "").replace("\0", " ").split()) or None, quality)

@@ -85,6 +85,7 @@ def test_metrics_are_as_prometheus_reads_them(tmp_path: Path) -> None:
         ("hashmatch_items_total", ("outcome", "suppressed"), scan): 1,
         ("hashmatch_records_total", scan): 3,
         ("hashmatch_suppressed_records_total", scan): 1,
+        ("hashmatch_mostly_chrome_records_total", scan): 0,
         ("hashmatch_alarms_total", scan): 1,
         ("hashmatch_fetched_items_total", scan): 9,
         ("hashmatch_fetched_bytes_total", scan): 900,

@@ -101,7 +101,8 @@ def hubs(
     \b
     hashmatch list hubs lists/hotline
     hashmatch list hubs lists/hotline --benign photos/ --out hubs.jsonl
-    hashmatch scan photos --list lists/hotline --surface profile_photo --disabled hubs.jsonl
+    hashmatch scan photos --list lists/hotline --surface profile_photo \\
+        --disabled hubs.jsonl
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.lists.exclusions import Disabled
     from hashmatch.lists.hubs import LEAST, LEAST_MADE_UP
@@ -132,7 +133,7 @@ def hubs(
         )  # fmt: skip
     for counter, hubs_of_list in found:
         if as_json:
-            print_json(_as_json(counter, hubs_of_list))
+            print_json(_as_json(counter, hubs_of_list, least))
             continue
         for hub in hubs_of_list:
             print_line(printable(f"{counter.known.name}  {hub.entry}  {hub.pictures:,}"))
@@ -205,12 +206,13 @@ def _add_sample(
                     counter.add_picture(HashBatch.concatenate(batches))
 
 
-def _as_json(counter: HubCounter, found: Sequence[Hub]) -> dict[str, object]:
+def _as_json(counter: HubCounter, found: Sequence[Hub], least: int) -> dict[str, object]:
     return {
         "list": counter.known.name,
         "list_version": counter.known.version,
         "algorithm": counter.known.spec.algorithm,
         "entries": len(counter.known),
         "pictures": counter.pictures,
+        "least": least,
         "hubs": [hub._asdict() for hub in found],
     }

@@ -105,11 +105,14 @@ def new_or_changed(before: Content, after: Content, algorithm: str) -> HashList:
     name, version = manifest.name, str(manifest.version)
     if before.limits.get(algorithm) != limit:
         hashes = HashBatch(kind.spec, kind.words[:], owned=True)
-        return HashList(name, version, kind.spec, hashes, kind.entries, (), limit)
+        return HashList(
+            name, version, kind.spec, hashes, kind.entries, (), limit, videos=kind.videos
+        )
     if not found:
         return HashList(name, version, kind.spec, HashBatch.from_bytes(kind.spec, b""), ())
     said = joined(found)[0]
-    return HashList(name, version, kind.spec, said.hashes, said.entries, (), limit)
+    videos = kind.videos and kind.videos.of_keys(said.hashes.words)
+    return HashList(name, version, kind.spec, said.hashes, said.entries, (), limit, videos=videos)
 
 
 def _ids(said: Statements | None) -> list[str | None]:
