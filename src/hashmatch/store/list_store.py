@@ -422,7 +422,7 @@ class ListStore(Opaque):
     def _hubs(self, made: Manifest) -> list[str]:
         """Return, in words, which entries of a version just made match what they should not.
 
-        Whoever makes it need not trust the key that signs it.
+        A signed version need not be trusted by the process that made it.
         """
         lists = self.lists(contents.read(self.folder, made, self.key, []), [])
         return [
