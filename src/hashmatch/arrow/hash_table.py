@@ -13,6 +13,7 @@ import re
 import shutil
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -132,7 +133,8 @@ class _Writer:
         if not path.endswith(SUFFIX):
             raise UsageError(f"cannot write {path}: it is no table of hashes. End it in {SUFFIX}")
         schemas.check_plan(plan)
-        self._path, self._parts, self._plan = path, f"{path}.parts", plan
+        self._path, self._parts = path, f"{path}.parts"
+        self._plan = replace(plan, chrome=True)  # a match has to say it, and has no picture
         self._plan_name = schemas.plan_name(plan)
         self._schema = schemas.hash_schema(plan.hashers[0].spec.algorithm)
 

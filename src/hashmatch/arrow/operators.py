@@ -199,7 +199,7 @@ class Hash(_Operator):
 
     @property
     def _plan(self) -> HashPlan:
-        return HashPlan(self.algorithms, self.variants, self.min_quality)
+        return HashPlan(self.algorithms, self.variants, self.min_quality, chrome=True)
 
     @property
     def schema(self) -> pa.Schema:

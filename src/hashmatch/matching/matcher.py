@@ -169,7 +169,7 @@ class Matcher(Opaque):
         self._specs = tuple(dict.fromkeys((*self._lookup.specs, *benign_specs)))
         self._reads = {spec: registry.hasher(spec.algorithm).reads for spec in self._specs}
         algorithms = tuple(spec.algorithm for spec in self._specs)
-        self.plan = HashPlan(algorithms, variants, min_quality)
+        self.plan = HashPlan(algorithms, variants, min_quality, chrome=True)
         self.decode = decoder(decode)
         self.every = float(every)
         self._takes_videos = takes_videos(self.plan)

@@ -152,8 +152,8 @@ class HashedImage:
     variants : tuple of str
         What each hash is of: first the picture upright, then what was asked for besides.
     chrome : ChromeMeter, optional
-        Measures how much of the picture, or of a view of it, is plain colour, text and lines. None
-        if its pixels are not known, as of hashes that were kept.
+        Measures how much of the picture, or of a view of it, is plain colour, text and lines, where
+        it was asked for, as `hashmatch.Matcher` does.
     """
 
     item: str
