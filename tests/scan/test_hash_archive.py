@@ -11,6 +11,8 @@ import pytest
 
 import hashmatch as hm
 from conftest import IMAGES
+from hashmatch.decode import load
+from hashmatch.hashing.hash_image import HashPlan, hash_loaded
 from hashmatch.scan.hash_archive import HashArchive, record_digest
 from hashmatch.testing import MemorySource, example_record, hash_list, picture, random_hashes
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PDQ, MD5 = hm.HashSpec("pdq", 256), hm.HashSpec("md5", 128)
+PLAN = HashPlan(["pdq", "md5"], "standard", chrome=True)
+"""As of a scan's matcher."""
 PICTURES = sorted((IMAGES / "plain").iterdir())
 
 
@@ -35,7 +39,7 @@ def kept(folder: Path, count: int = 7, most: int = 3, days: int = 30) -> None:
     for number, path in enumerate(PICTURES[:count]):
         item = hm.ImageItem(f"user/{number}", "v1", hm.Surface.GROUP_PHOTO)
         nothing = hm.ItemOutcome(item.key, "v1", item.surface, hm.Outcome.NO_MATCH)
-        writer.add(item, hm.hash_all(path, ["pdq", "md5"], variants="standard"), nothing)
+        writer.add(item, hash_loaded(load(path), PLAN), nothing)
         if len(writer) == most:
             writer.flush(number)
     writer.flush(count)
