@@ -25,7 +25,7 @@ from hashmatch.cli.options import (
     shape_options,
     workers_option,
 )
-from hashmatch.cli.units import LINES, LIST
+from hashmatch.cli.units import LINES, LIST, SOURCE
 from hashmatch.errors import UsageError
 from hashmatch.matching.list_paths import reference_key
 from hashmatch.records.times import timestamp
@@ -42,6 +42,7 @@ sample_options = section(
     "Sample",
     option(
         "--benign",
+        type=SOURCE,
         metavar="SOURCE",
         help="Harmless pictures like those that will be scanned: any source of hashmatch scan, the "
         "folder of scan --keep-hashes, or a table of hash --out. [default: made-up pictures]",
