@@ -18,6 +18,7 @@ import json
 import os
 import platform
 import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -36,8 +37,8 @@ if __package__ in {None, ""}:  # run as a file, not with -m: the folder above is
     sys.path[0] = str(ROOT)
 sys.path.append(str(ROOT / "tests"))
 
-import numpy as np
-from PIL import Image
+import numpy as np  # noqa: E402
+from PIL import Image  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -111,12 +112,11 @@ class Bench:
 
     def command(self, side: Side, *arguments: str | Path, cores: int = 2, **env: str) -> Values:
         """Run the command and return the seconds it takes, and the MiB of its process."""
-        used = set(self.cores[:cores])
         before, wall = spent(), time.perf_counter()
+        program = pinned(self.cores[:cores], side.python, "-m", "hashmatch", *arguments)
         with subprocess.Popen(
-            [side.python, "-m", "hashmatch", *arguments], cwd=self.data, stdout=subprocess.DEVNULL,
-            env=os.environ | self.env | env, preexec_fn=lambda: os.sched_setaffinity(0, used),
-        ) as process:  # fmt: skip
+            program, cwd=self.data, stdout=subprocess.DEVNULL, env=os.environ | self.env | env
+        ) as process:
             most = watched(process)
         if process.returncode:
             raise SystemExit(f"{side.name}: hashmatch {arguments[0]} ended with an error")
@@ -136,6 +136,11 @@ class Bench:
         return told | {"seconds": said["seconds"], "pictures": done}
 
 
+def pinned(cores: Sequence[int], *command: str | Path) -> list[str]:
+    """Return a command that runs on some cores."""
+    return ["taskset", "--cpu-list", ",".join(map(str, cores)), *map(str, command)]
+
+
 def spent() -> float:
     """Return the CPU of all processes that this one has started and that have ended."""
     while True:
@@ -144,8 +149,6 @@ def spent() -> float:
                 break
         except ChildProcessError:
             break
-    import resource
-
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -168,12 +171,14 @@ class Worker:
     """A process of one side that does a work whenever it is told to."""
 
     def __init__(self, bench: Bench, side: Side, work: str, cores: int = 1) -> None:
-        used = set(bench.cores[-cores:])
         self.process = subprocess.Popen(
-            [side.python, WORK, work, bench.data], text=True, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, env=os.environ | bench.env, cwd=bench.data,
-            preexec_fn=lambda: os.sched_setaffinity(0, used),
-        )  # fmt: skip
+            pinned(bench.cores[-cores:], side.python, WORK, work, bench.data),
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | bench.env,
+            cwd=bench.data,
+        )
         self._line()
 
     def _line(self) -> str:
@@ -345,7 +350,7 @@ ROWS = [
         Figure("CPU / import numba", within("cpu", "import")),
         Figure("wall / before", ratio("wall")),
     ]),
-    Row("scan-one", f"hashmatch scan of one picture, {LIST_ROWS:,} rows, kernels cached", scan_one, [
+    Row("scan-one", f"hashmatch scan of one picture, {LIST_ROWS:,} rows", scan_one, [
         Figure("CPU / before", ratio("cpu"), 0.55),
         Figure("wall / before", ratio("wall")),
     ]),
@@ -396,7 +401,7 @@ ROWS = [
     Row("queue-sqlite", "records into a review queue, SQLite", workers("queue_sqlite"), [
         Figure("CPU / before", ratio("add"), 0.4),
     ]),
-    Row("queue-postgres", "records into a review queue, PostgreSQL and its server", queue_postgres, [
+    Row("queue-postgres", "records into a review queue, PostgreSQL", queue_postgres, [
         Figure("CPU / before", ratio("add"), 0.4),
     ]),
     Row("scan-memory", f"scan of JPEGs of {GIANT[0]} x {GIANT[1]}", scan_memory, [
@@ -427,14 +432,14 @@ def installed(folder: Path, name: str, commit: str) -> Side:
     source.mkdir(parents=True)
     tree = subprocess.run(["git", "-C", ROOT, "archive", full], check=True, stdout=subprocess.PIPE)
     subprocess.run(["tar", "-x", "-C", source], check=True, input=tree.stdout)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    pip = ["python3", "-m", "pip", "--disable-pip-version-check"]
     subprocess.run([*pip, "wheel", "-q", "--no-deps", "-w", wheels, source], check=True)
     (wheel,) = wheels.iterdir()
-    pinned = ["-q", "-c", ROOT / "benchmarks" / "constraints.txt"]
+    pins = ["-q", "-c", ROOT / "benchmarks" / "constraints.txt"]
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True)
         packages = [f"{wheel}[cloud,postgres]", *PEERS]
-        subprocess.run([*pip, "--python", home, "install", *pinned, *packages], check=True)
+        subprocess.run([*pip, "--python", home, "install", *pins, *packages], check=True)
     else:
         again = ["install", "-q", "--no-deps", "--force-reinstall", wheel]
         subprocess.run([*pip, "--python", home, *again], check=True)
@@ -461,8 +466,8 @@ def make_data(data: Path, scale: Scale) -> None:
     rng = np.random.default_rng(11)
     words = rng.integers(0, 2**64, (scale.rows, 4), np.uint64)
     np.save(data / "words.npy", words)
-    lines = (f"{row.astype('>u8').tobytes().hex()},made-up-{n}\n"
-             for n, row in enumerate(rng.integers(0, 2**64, (LIST_ROWS, 4), np.uint64)))  # fmt: skip
+    listed = rng.integers(0, 2**64, (LIST_ROWS, 4), np.uint64).astype(">u8")
+    lines = [f"{row.tobytes().hex()},made-up-{n}\n" for n, row in enumerate(listed)]
     (data / "list.csv").write_text("pdq,id\n" + "".join(lines))
     clustered = int(scale.skewed * CLUSTERED)
     seeds = rng.integers(0, 2**64, (20, 4), np.uint64)

@@ -51,7 +51,10 @@ def each(run: Callable[[], object]) -> float:
     """Return the seconds of CPU of one call, of as many as take `LEAST`."""
     calls = 1
     while True:
-        seconds = cpu(lambda: [run() for _ in range(calls)])
+        before = _used()
+        for _ in range(calls):
+            run()
+        seconds = _used() - before
         if seconds >= LEAST:
             return seconds / calls
         calls *= 2
