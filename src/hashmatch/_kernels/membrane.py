@@ -16,7 +16,8 @@ import numpy as np
 
 from hashmatch._kernels.framings import times
 from hashmatch._kernels.jit import kernel
-from hashmatch._kernels.pdq_bits import COEFFICIENTS, above_median
+from hashmatch._kernels.pdq_bits import above_median
+from hashmatch._kernels.pdq_numpy import COEFFICIENTS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -20,8 +20,8 @@ import numpy as np
 from hashmatch._kernels.framings import times
 from hashmatch._kernels.jit import kernel
 from hashmatch._kernels.pdq import gradient_quality
-from hashmatch._kernels.pdq_bits import COEFFICIENTS, in_all_orientations
-from hashmatch._kernels.pdq_reduce import SAMPLES
+from hashmatch._kernels.pdq_bits import in_all_orientations
+from hashmatch._kernels.pdq_numpy import COEFFICIENTS, SAMPLES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
