@@ -52,23 +52,33 @@ def votes(grey: Floats, out: NDArray[np.float32]) -> None:
     height, width = grey.shape
     out[:] = np.float32(0.0)
     per_slope = (SLOPES - 1) / (2.0 * STEEPEST)
+    # Where lines through a cell begin, by its x and their slope, for y = 0; where y is odd, which is
+    # where x is even, for y = 1, so that halves are rounded to even there too.
+    begins = np.empty((width, SLOPES), np.int64)
+    for x in range(width):
+        is_odd = 1 - x % 2
+        for k in range(SLOPES):
+            begins[x, k] = round(is_odd - (k / per_slope - STEEPEST) * (x - 0.5 * width))
+    steep = np.empty(width, np.int64)
     for y in range(1, height - 1):
         above, line, below = grey[y - 1], grey[y], grey[y + 1]
+        count = 0
         for x in range(1 + y % 2, width - 1, 2):  # every second one will do, in time
+            size = abs(below[x] - above[x])
+            beside = abs(line[x + 1] - line[x - 1])
+            steep[count] = x  # overwritten by the next, unless this one counts
+            count += (size >= np.float32(STEP)) & (beside <= np.float32(2.0 * STEEPEST) * size)
+        start = y - y % 2
+        for x in steep[:count]:
             down = below[x] - above[x]
-            size = abs(down)
-            if size < np.float32(STEP):
-                continue
             slope = -np.float64(line[x + 1] - line[x - 1]) / np.float64(down)
-            if abs(slope) > 2.0 * STEEPEST:
-                continue
             near = round((slope + STEEPEST) * per_slope)
-            darker = 1 if down < 0 else 0
-            weight = min(size, np.float32(ENOUGH))
+            weight = min(abs(down), np.float32(ENOUGH))
+            of_direction = out[1 if down < 0 else 0]
             for k in range(max(near - OFF, 0), min(near + OFF + 1, SLOPES)):
-                c = round(y - (k / per_slope - STEEPEST) * (x - 0.5 * width))
+                c = start + begins[x, k]
                 if 0 <= c < height:
-                    out[darker, k, c] += weight
+                    of_direction[k, c] += weight
 
 
 @kernel
@@ -80,17 +90,29 @@ def best_lines(counts: Floats, least: float, out: NDArray[np.float64]) -> int:
     counts : ndarray of float32, shape (SLOPES, h)
         Of one direction, as `votes` writes them; overwritten.
     least : float
-        Votes that a line has to have.
+        Votes that a line has to have, more than none.
     out : ndarray of float64, shape (n, 2)
     """
+    slopes, height = counts.shape
+    ordered = counts.view(np.int32)  # as floats are that are not negative; compared side by side
+    most = np.empty(slopes, np.int32)
+    first, last = 0, slopes
     for count in range(out.shape[0]):
-        at = int(np.argmax(counts))
-        k, c = at // counts.shape[1], at % counts.shape[1]
+        for k in range(first, last):
+            highest = np.int32(0)
+            for votes_for_it in ordered[k]:
+                highest = max(highest, votes_for_it)
+            most[k] = highest
+        k = int(np.argmax(most))
+        c = 0
+        while ordered[k, c] != most[k]:
+            c += 1
         if counts[k, c] < least:
             return count
         out[count, 0] = c
         out[count, 1] = k * (2.0 * STEEPEST) / (SLOPES - 1) - STEEPEST
-        counts[max(k - 4, 0) : k + 5, max(c - 2, 0) : c + 3] = np.float32(0.0)
+        first, last = max(k - 4, 0), min(k + 5, slopes)
+        counts[first:last, max(c - 2, 0) : c + 3] = np.float32(0.0)
     return int(out.shape[0])
 
 
@@ -121,9 +143,13 @@ def edges_along(grey: Floats, line: NDArray[np.float64], darker: int) -> NDArray
     """
     width = grey.shape[1]
     out = np.zeros(width + 1)
+    sign = np.float32(-1.0 if darker else 1.0)
     for x in range(0, width, 2):
-        y = line[0] + line[1] * (x - 0.5 * width)
-        is_edge = edge_at(grey, y, x, darker) >= 0
+        middle = round(line[0] + line[1] * (x - 0.5 * width))
+        steepest = np.float32(0.0)
+        for row in range(max(middle - 2, 1), min(middle + 3, grey.shape[0] - 1)):  # as `edge_at`
+            steepest = max(steepest, sign * (grey[row + 1, x] - grey[row - 1, x]))
+        is_edge = steepest >= np.float32(STEP)
         out[x + 1] = out[x] + is_edge
         if x + 2 <= width:
             out[x + 2] = out[x + 1] + is_edge
@@ -167,6 +193,12 @@ def crossing(
 
 
 @kernel
+def is_in(corner: NDArray[np.float64], height: int, width: int) -> bool:
+    """Return whether a corner (y, x) is in the picture."""
+    return bool(0 <= corner[0] < height and 0 <= corner[1] < width)
+
+
+@kernel
 def quadrilaterals(
     grey: Floats, across: Floats, smallest: float, least: float, out: NDArray[np.float64]
 ) -> int:
@@ -191,15 +223,21 @@ def quadrilaterals(
         np.empty((2, SLOPES, height), np.float32),
         np.empty((2, SLOPES, width), np.float32),
     )
-    votes(grey, level)
-    votes(across, upright)
     lines = np.empty((4, LINES, 2))
     counts = np.empty(4, np.int64)
+    few = STEP * smallest
+    votes(grey, level)
+    for darker in range(2):
+        counts[darker] = best_lines(level[darker], few * width, lines[darker])
+        if counts[darker] == 0:
+            return 0
+    votes(across, upright)
+    for darker in range(2):
+        counts[2 + darker] = best_lines(upright[darker], few * height, lines[2 + darker])
+        if counts[2 + darker] == 0:
+            return 0
     along = np.zeros((4, LINES, max(height, width) + 1))
     for darker in range(2):
-        few = STEP * smallest
-        counts[darker] = best_lines(level[darker], few * width, lines[darker])
-        counts[2 + darker] = best_lines(upright[darker], few * height, lines[2 + darker])
         for k in range(counts[darker]):
             along[darker, k, : width + 1] = edges_along(grey, lines[darker, k], darker)
         for k in range(counts[2 + darker]):
@@ -207,32 +245,46 @@ def quadrilaterals(
     half = out.shape[0] // 3
     count = 0
     corners = np.empty((4, 2))
+    crossings = np.empty((2, LINES, 2, LINES, 2))  # of each level line and each upright one
+    for one in range(2):
+        for other in range(2):
+            for i in range(counts[one]):
+                for j in range(counts[2 + other]):
+                    level_line, upright_line = lines[one, i], lines[2 + other, j]
+                    crossings[one, i, other, j] = crossing(
+                        level_line[0], level_line[1], upright_line[0], upright_line[1],
+                        height, width,
+                    )
     for darker in range(2):
         lighter = 1 - darker
         scores = np.zeros(half)
         chosen = np.zeros((half, 4), np.int64)
         for i in range(counts[darker]):
             for k in range(counts[lighter]):
-                top, bottom = lines[darker, i], lines[lighter, k]
-                if bottom[0] - top[0] < smallest * height:
+                if lines[lighter, k, 0] - lines[darker, i, 0] < smallest * height:
                     continue
                 for j in range(counts[2 + darker]):
+                    top_left = crossings[darker, i, darker, j]
+                    bottom_left = crossings[lighter, k, darker, j]
+                    if not (is_in(top_left, height, width) and is_in(bottom_left, height, width)):
+                        continue
+                    on_left = part(along[2 + darker, j], top_left[0], bottom_left[0])
+                    if on_left <= least:
+                        continue
                     for e in range(counts[2 + lighter]):
-                        left, right = lines[2 + darker, j], lines[2 + lighter, e]
-                        if right[0] - left[0] < smallest * width:
+                        if lines[2 + lighter, e, 0] - lines[2 + darker, j, 0] < smallest * width:
                             continue
-                        place(top, bottom, left, right, height, width, corners)
-                        if (
-                            corners.min() < 0
-                            or corners[:, 0].max() >= height
-                            or corners[:, 1].max() >= width
+                        top_right = crossings[darker, i, lighter, e]
+                        bottom_right = crossings[lighter, k, lighter, e]
+                        if not (
+                            is_in(top_right, height, width) and is_in(bottom_right, height, width)
                         ):
                             continue
                         weakest = min(
-                            part(along[darker, i], corners[0, 1], corners[1, 1]),
-                            part(along[lighter, k], corners[3, 1], corners[2, 1]),
-                            part(along[2 + darker, j], corners[0, 0], corners[3, 0]),
-                            part(along[2 + lighter, e], corners[1, 0], corners[2, 0]),
+                            part(along[darker, i], top_left[1], top_right[1]),
+                            part(along[lighter, k], bottom_left[1], bottom_right[1]),
+                            on_left,
+                            part(along[2 + lighter, e], top_right[0], bottom_right[0]),
                         )
                         at = int(np.argmin(scores))
                         if weakest > max(least, scores[at]):
