@@ -35,8 +35,8 @@ class Membrane(NamedTuple):
 
     The disc lies in a rectangle of cells, of which ``inside`` (h, w) is 1 for those within it, else
     0. ``ring`` (p, 2) are the points around it, from its centre; ``waves`` (p, v) gives the
-    strength of each wave from the values at these points, a few being none, and ``fill`` (v, h * w) a wave's values
-    in the cells, 0 in those that are not within the disc.
+    strength of each wave from the values at these points, a few being none; and ``fill`` (v, h * w)
+    is a wave's values in the cells, 0 in those that are not within the disc.
     """
 
     inside: NDArray[np.float32]

@@ -115,23 +115,25 @@ def rectangle_samples(sums: NDArray[np.float64], box: NDArray[np.float64], out: 
         x = min(left + j * across, sums.shape[1] - 1.0)
         columns[j] = min(int(x), sums.shape[1] - 2)
         beside[j] = x - columns[j]
-    before, line = np.empty(SAMPLES + 1), np.empty(SAMPLES + 1)
+    first, last = columns[0], columns[SAMPLES] + 2
+    mixed, both = np.empty(last - first), np.empty((2, SAMPLES + 1))
     area = down * across
     for i in range(SAMPLES + 1):
         y = min(top + i * down, sums.shape[0] - 1.0)
         row = min(int(y), sums.shape[0] - 2)
         below = y - row
-        upper, lower = sums[row], sums[row + 1]
+        upper, lower = sums[row, first:last], sums[row + 1, first:last]
+        for x in range(last - first):
+            mixed[x] = upper[x] + below * (lower[x] - upper[x])
+        line, before = both[i % 2], both[1 - i % 2]
         for j in range(SAMPLES + 1):
-            k = columns[j]
-            first = upper[k] + below * (lower[k] - upper[k])
-            second = upper[k + 1] + below * (lower[k + 1] - upper[k + 1])
-            line[j] = first + beside[j] * (second - first)
+            k = columns[j] - first
+            line[j] = load(mixed, k) + beside[j] * (load(mixed, k + 1) - load(mixed, k))
         if i > 0:
+            row_of_samples = out[i - 1]
             for j in range(SAMPLES):
                 total = (line[j + 1] - line[j]) - (before[j + 1] - before[j])
-                out[i - 1, j] = np.float32(total / area)
-        before[:] = line
+                row_of_samples[j] = np.float32(total / area)
 
 
 @kernel
