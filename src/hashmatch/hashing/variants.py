@@ -16,7 +16,14 @@ import numpy as np
 from hashmatch.decode.readings import NAMES as READINGS
 from hashmatch.hashing.avatars import avatar
 from hashmatch.hashing.borders import FLAT, Cut, borders, captions
-from hashmatch.hashing.frames import SMOOTH, SOFT, every_frame, in_all_orientations, small_crops
+from hashmatch.hashing.frames import (
+    SMOOTH,
+    SOFT,
+    TURNED,
+    every_frame,
+    in_all_orientations,
+    small_crops,
+)
 from hashmatch.hashing.views import parts
 from hashmatch.interfaces import (
     Framing,
@@ -129,8 +136,6 @@ def ask(
 
 
 ORIENTED = tuple(str(orientation) for orientation in Orientation)
-TURNED = ("", *(f"/{orientation}" for orientation in ORIENTED[1:]))
-"""What is added to the name of a view for each orientation."""
 
 
 def level_of(name: str) -> Level:
