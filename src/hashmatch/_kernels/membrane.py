@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hashmatch._kernels.framings import times
 from hashmatch._kernels.jit import kernel
-from hashmatch._kernels.pdq_bits import COEFFICIENTS, above_median
+from hashmatch._kernels.pdq_bits import above_median
+from hashmatch._kernels.pdq_numpy import COEFFICIENTS
+from hashmatch._kernels.products import times
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,8 +115,8 @@ def without_discs(
     """
     n, around = picture.shape[0], max(height, width) // 2
     half, block = np.empty((COEFFICIENTS, n), np.float32), np.empty((16, 16), np.float32)
-    times(whole, picture, 0, half)
-    times(half, np.ascontiguousarray(whole.T), 0, block)
+    times(whole, picture, half)
+    times(half, np.ascontiguousarray(whole.T), block)
     known = block.reshape(-1).copy()
     # Around the picture there is nothing, so that discs may reach beyond it.
     padded = np.zeros((n + 2 * around, n + 2 * around), np.float32)
@@ -155,6 +156,6 @@ def without_discs(
             cell += lengths[i]
         for k in range(COEFFICIENTS):
             beside[k] = rows[k, top : top + height]
-        times(beside, change, 0, narrow)
-        times(narrow, columns[left : left + width], 0, block)
+        times(beside, change, narrow)
+        times(narrow, columns[left : left + width], block)
         above_median(block.reshape(-1) + known, out[disc])

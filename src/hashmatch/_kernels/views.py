@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch._kernels.framings import times
 from hashmatch._kernels.jit import kernel
 from hashmatch._kernels.pdq import gradient_quality
-from hashmatch._kernels.pdq_bits import COEFFICIENTS, in_all_orientations
-from hashmatch._kernels.pdq_reduce import SAMPLES
+from hashmatch._kernels.pdq_bits import in_all_orientations
+from hashmatch._kernels.pdq_numpy import COEFFICIENTS, SAMPLES
+from hashmatch._kernels.products import times
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -191,8 +191,8 @@ def hash_samples(samples: Floats, cosines: Floats, across: Floats, out: NDArray[
     """
     half = np.empty((COEFFICIENTS, SAMPLES), np.float32)
     block = np.empty((COEFFICIENTS, COEFFICIENTS), np.float32)
-    times(cosines, samples, 0, half)
-    times(half, across, 0, block)
+    times(cosines, samples, half)
+    times(half, across, block)
     flat = block.reshape(-1)
     in_all_orientations(flat, out)
     high = 0
