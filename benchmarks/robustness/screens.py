@@ -195,7 +195,7 @@ def chat(
         room -= drawn.height + 24
     for _ in range(most):
         chance = turns or scene.random
-        size = turns and (turns.choice((1, 1, 2, 3, 5)), turns.randrange(240, 640))
+        size = (turns.choice((1, 1, 2, 3, 5)), turns.randrange(240, 640)) if turns else None
         said = _said(scene, colours, script, chance.random() < 0.5, size)
         room -= said.drawn.height + 24
         if room < 0:

@@ -280,7 +280,8 @@ def _straightness(colours: NDArray[np.uint8]) -> float:
 
 def _edges(lines: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Return where a plain colour ends between one row and the next."""
-    return (lines[1:] != lines[:-1]) & ((lines[1:] > 0) | (lines[:-1] > 0))
+    ends: NDArray[np.bool_] = (lines[1:] != lines[:-1]) & ((lines[1:] > 0) | (lines[:-1] > 0))
+    return ends
 
 
 def _text(colours: NDArray[np.uint8]) -> float:
