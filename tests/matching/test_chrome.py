@@ -26,6 +26,8 @@ from review_records import make_record
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hashmatch.records.enums import Level
+
 SCREEN = KINDS["chat"](next(iter(apps())), 0)
 
 
@@ -71,6 +73,26 @@ def test_a_photograph_is_not_marked() -> None:
     record = checked(hm.Matcher(list_of(("e", far(photograph, 31)))), photograph)
     assert record.matches[0].chrome == 0
     assert "mostly_chrome" not in json.loads(record.to_json())
+
+
+@pytest.mark.parametrize("level", ["none", "thorough"])
+def test_what_is_hashed_apart_is_marked_if_its_chrome_was_measured(level: Level) -> None:
+    matcher = hm.Matcher(list_of(("e", far(SCREEN, 20))), variants=level)
+    item = hm.ImageItem("a", "", hm.Surface.PUBLIC_POST)
+    pixels = np.array(SCREEN)
+    marks = [
+        record.mostly_chrome
+        for chrome in (True, False)
+        if isinstance(
+            record := matcher.decide(
+                item, hm.hash_all(pixels, ["pdq"], variants=level, chrome=chrome)
+            ),
+            hm.ReviewRecord,
+        )
+    ]
+    assert marks == [True, UNSET]
+    assert hm.hash_image(pixels, chrome=True).chrome is not None
+    assert hm.hash_image(pixels).chrome is None
 
 
 def test_what_is_looked_up_by_its_hash_alone_is_not_known() -> None:

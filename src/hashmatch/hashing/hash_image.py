@@ -113,6 +113,7 @@ def hash_image(
     orientations: bool = False,
     item: str | None = None,
     min_quality: int | None = None,
+    chrome: bool = False,
     decode: DecodePool | Decode | None = None,
 ) -> HashedImage:
     """Hash one picture.
@@ -134,6 +135,8 @@ def hash_image(
         Its name in messages; by default the path or file name.
     min_quality : int, optional
         Below it the outcome is ``low_quality``; by default the hasher's own.
+    chrome : bool
+        As for `hash_all`.
     decode : DecodePool or callable, optional
         As for `hash_all`.
 
@@ -157,7 +160,7 @@ def hash_image(
     >>> hash_image(b"not a picture").outcome.value
     'unsupported'
     """
-    plan = HashPlan((algorithm,), min_quality=min_quality, eight=orientations)
+    plan = HashPlan((algorithm,), min_quality=min_quality, eight=orientations, chrome=chrome)
     (hashed,) = hash_loaded(load(image, item), plan, decoder(decode))
     return hashed
 
@@ -194,6 +197,7 @@ def hash_all(
     variants: Level = "none",
     item: str | None = None,
     min_quality: int | None = None,
+    chrome: bool = False,
     decode: DecodePool | Decode | None = None,
 ) -> list[HashedImage]:
     """Hash one picture by several algorithms, read once and decoded once.
@@ -213,6 +217,10 @@ def hash_all(
         Its name in messages; by default the path or file name.
     min_quality : int, optional
         Below it the outcome is ``low_quality``; by default each hasher's own.
+    chrome : bool
+        Also measure how much of the picture is plain colour, text and lines, as `Matcher.hash`
+        does, so that `Matcher.decide` can mark a match of little else. It takes a tenth of the time
+        of a hash.
     decode : DecodePool or callable, optional
         A `hashmatch.DecodePool`, for bytes that are not trusted; or what gives the pictures in a
         file, the first one or the sampled frames, as its `pictures` do. By default they are decoded
@@ -238,7 +246,7 @@ def hash_all(
         raise UsageError(
             "cannot hash by one algorithm with hash_all. Call hash_image, or give several"
         )
-    plan = HashPlan(algorithms, variants, min_quality)
+    plan = HashPlan(algorithms, variants, min_quality, chrome=chrome)
     return hash_loaded(load(image, item), plan, decoder(decode))
 
 
