@@ -31,6 +31,7 @@ from hashmatch.cli.units import (
     STATE,
     VIDEO_THRESHOLD,
     WORD_MEANING,
+    once_each,
 )
 from hashmatch.errors import UsageError
 from hashmatch.matching.list_paths import TRUSTED
@@ -203,6 +204,7 @@ shape_options = section(
         "statuses",
         multiple=True,
         type=WORD_MEANING,
+        callback=once_each,
         help="What a word of the list for the status of an entry means: listed, withdrawn, benign "
         "or disputed, such as rayé=withdrawn. Repeatable. [default: the usual words, and those "
         "that the store was imported with]",
