@@ -14,9 +14,11 @@ from PIL import Image
 
 import hashmatch as hm
 from cli_tools import run
+from hashmatch.hashing import chrome
 from hashmatch.hashing.chrome import MOSTLY
 from hashmatch.matching.chrome import is_mostly_chrome
 from hashmatch.records.hashes import HashBatch
+from hashmatch.records.images import HashedImage
 from hashmatch.records.review import SuppressedBy
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.scan.events import Counters
@@ -50,6 +52,28 @@ def checked(matcher: hm.Matcher, image: Image.Image) -> hm.ReviewRecord:
 
 def far(image: Image.Image, distance: int) -> HashBatch:
     return flipped(hash_of(image), distance, seed=1)
+
+
+def test_chrome_of_what_matches_nothing_is_measured_only_to_keep_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured = []
+    flat = chrome.flat_squares
+    monkeypatch.setattr(chrome, "flat_squares", lambda *args: measured.append(args) or flat(*args))
+    matcher = hm.Matcher(list_of(("e", far(SCREEN, 8))))
+    other = picture(5, 300, 200)
+    found = matcher.check(other, surface="public_post", item_id="a")
+    assert found.outcome is hm.Outcome.NO_MATCH
+    (quick,) = matcher.hash(other, "a", to_keep=False)
+    assert not measured
+    (kept,) = matcher.hash(other, "a")
+    assert len(measured) == 1
+    assert kept.hashes == quick.hashes
+    (near,) = matcher.hash(np.array(SCREEN), "b", to_keep=False)
+    assert len(measured) == 2
+    assert isinstance(near, HashedImage)
+    assert near.chrome is not None
+    assert near.chrome.share() >= MOSTLY
 
 
 @pytest.mark.parametrize(("distance", "is_marked"), [(0, False), (7, False), (8, True), (31, True)])
