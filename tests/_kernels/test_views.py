@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import naive
 from hashmatch._kernels import lines, views
-from hashmatch._kernels.pdq_reduce import SAMPLES
+from hashmatch._kernels.pdq_numpy import SAMPLES
 from hashmatch._kernels.regions import regions
 from hashmatch.hashers.pdq import Pdq
 from hashmatch.hashing.lines import LEAST, QUOTAS, SMALLEST

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch._kernels.jit import kernel
-from hashmatch._kernels.pdq_bits import COEFFICIENTS, above_median, in_all_orientations
+from hashmatch._kernels.pdq_bits import above_median, in_all_orientations
+from hashmatch._kernels.pdq_numpy import COEFFICIENTS
 from hashmatch._kernels.products import times
 
 if TYPE_CHECKING:

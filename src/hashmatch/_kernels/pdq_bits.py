@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch._kernels.jit import kernel
+from hashmatch._kernels.pdq_numpy import COEFFICIENTS
 from hashmatch._kernels.simd import MASK, above, popcount
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-COEFFICIENTS = 16
-"""Side of PDQ's block of coefficients: frequencies 1 to 16, in half periods a side."""
 
 
 @kernel

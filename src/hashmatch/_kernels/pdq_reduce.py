@@ -46,6 +46,7 @@ from numba import types
 from numba.extending import intrinsic, overload
 
 from hashmatch._kernels.jit import kernel
+from hashmatch._kernels.pdq_numpy import SAMPLES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -179,10 +180,6 @@ def _compiled_transpose(source, row, column, target, at, first):  # type: ignore
         _transpose(source, row, column, target, at, first)
 
     return compiled
-
-
-SAMPLES = 64
-"""Side of the reduced picture."""
 
 
 @kernel

@@ -19,8 +19,8 @@ import numpy as np
 
 from hashmatch._kernels.jit import kernel
 from hashmatch._kernels.pdq import gradient_quality
-from hashmatch._kernels.pdq_bits import COEFFICIENTS, in_all_orientations
-from hashmatch._kernels.pdq_reduce import SAMPLES
+from hashmatch._kernels.pdq_bits import in_all_orientations
+from hashmatch._kernels.pdq_numpy import COEFFICIENTS, SAMPLES
 from hashmatch._kernels.products import times
 from hashmatch._kernels.simd import load
 

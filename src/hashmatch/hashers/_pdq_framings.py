@@ -10,7 +10,7 @@ import numpy as np
 
 from hashmatch._kernels import extrapolate, framings, membrane
 from hashmatch._kernels.extrapolate import CELLS, MARGIN
-from hashmatch._kernels.pdq_bits import COEFFICIENTS
+from hashmatch._kernels.pdq_numpy import COEFFICIENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
