@@ -41,6 +41,11 @@ def compiled_times(left: Any, right: Any, out: Any) -> None:
     products.times(left, right, out)
 
 
+@kernel
+def compiled_times_in_order(left: Any, right: Any, out: Any) -> None:
+    products.times_in_order(left, right, out)
+
+
 @given(seed=st.integers(0, 2**32), first=st.integers(0, 5), scale=st.sampled_from([1e-30, 1.0]))
 def test_above_is_its_twin(seed: int, first: int, scale: float) -> None:
     rng = np.random.default_rng(seed)
@@ -64,6 +69,12 @@ def test_products_are_their_twin_to_the_last_bit(rows: int, terms: int, columns:
     products.times(left, right, out[1])
     assert out[0].tobytes() == out[1].tobytes()
     np.testing.assert_allclose(out[0], left.astype(float) @ right, atol=1e-4)
+    left, right = left[:, 1:].copy(), right[1:]  # any number of terms
+    compiled_times_in_order(left, right, out[0])
+    products.times_in_order(left, right, out[1])
+    assert out[0].tobytes() == out[1].tobytes()
+    in_order = np.cumsum(left[:, :, None] * right, axis=1, dtype=np.float32)[:, -1]
+    assert out[0].tobytes() == in_order.tobytes()
 
 
 @pytest.mark.parametrize("length", [1, 2, 4])
