@@ -38,12 +38,24 @@ def times(left: Floats, right: Floats, out: Floats) -> None:
         out += (a + b) + (c + d)
 
 
+def times_in_order(left: Floats, right: Floats, out: Floats) -> None:
+    """Write ``left @ right`` to `out` as `times` does, each sum from its first term to its last.
+
+    `left` and `right` share any number of terms.
+    """
+    out[:] = np.float32(0.0)
+    for k in range(left.shape[1]):
+        out += left[:, k, None] * right[k]
+
+
 def _is_matrix(array: types.Type) -> bool:
     return isinstance(array, types.Array) and array == types.Array(types.float32, 2, "C")
 
 
-def _add_products(context: Any, builder: Any, signature: Any, args: Any, lanes: int) -> Any:
-    """Write code for a tile of `out`, from a row and a column on."""
+def _add_products(
+    context: Any, builder: Any, signature: Any, args: Any, lanes: int, terms: int
+) -> Any:
+    """Write code for a tile of `out`, from a row and a column on, so many terms at a time."""
     matrices = [
         context.make_array(kind)(context, builder, array)
         for kind, array in zip(signature.args[:3], args[:3], strict=True)
@@ -64,47 +76,54 @@ def _add_products(context: Any, builder: Any, signature: Any, args: Any, lanes: 
     rows = [builder.add(args[3], index(row)) for row in range(ROWS)]
     nothing = ir.Constant(vector, [0.0] * lanes)
     sums = [cgutils.alloca_once_value(builder, nothing) for _ in rows]
-    four = index(TERMS)
-    with cgutils.for_range_slice(builder, index(0), widths[0], four, index) as (term, _):
-        terms = [builder.add(term, index(k)) for k in range(TERMS)]
-        pointers = [builder.bitcast(place(1, k, args[4]), vector.as_pointer()) for k in terms]
+    step = index(terms)
+    with cgutils.for_range_slice(builder, index(0), widths[0], step, index) as (term, _):
+        numbers = [builder.add(term, index(k)) for k in range(terms)]
+        pointers = [builder.bitcast(place(1, k, args[4]), vector.as_pointer()) for k in numbers]
         values = [builder.load(pointer, align=4) for pointer in pointers]
         for row, total in zip(rows, sums, strict=True):
-            factors = [spread(builder.load(place(0, row, k))) for k in terms]
-            a, b, c, d = (builder.fmul(f, v) for f, v in zip(factors, values, strict=True))
-            added = builder.fadd(builder.fadd(a, b), builder.fadd(c, d))
-            builder.store(builder.fadd(builder.load(total), added), total)
+            factors = [spread(builder.load(place(0, row, k))) for k in numbers]
+            added = [builder.fmul(f, v) for f, v in zip(factors, values, strict=True)]
+            while len(added) > 1:
+                added = [builder.fadd(*pair) for pair in zip(added[::2], added[1::2], strict=True)]
+            builder.store(builder.fadd(builder.load(total), added[0]), total)
     for row, total in zip(rows, sums, strict=True):
         target = builder.bitcast(place(2, row, args[4]), vector.as_pointer())
         builder.store(builder.load(total), target, align=4)
     return context.get_dummy_value()
 
 
-def _tile(lanes: int) -> Any:
+def _tile(lanes: int, terms: int) -> Any:
     @intrinsic
     def tile(typing: Any, left: Any, right: Any, out: Any, row: Any, column: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return _add_products(context, builder, signature, args, lanes)
+            return _add_products(context, builder, signature, args, lanes, terms)
 
         return types.void(left, right, out, types.int64, types.int64), generate
 
     return tile
 
 
-_wide, _narrow = _tile(LANES), _tile(FEWER)
+def _compiled(terms: int) -> Any:
+    """Return what gives numba the code of a product whose sums take so many terms at a time."""
+    wide, narrow = _tile(LANES, terms), _tile(FEWER, terms)
+
+    def typed(left, right, out):  # type: ignore[no-untyped-def]
+        if not (_is_matrix(left) and _is_matrix(right) and _is_matrix(out)):
+            return None
+
+        def compiled(left, right, out):  # type: ignore[no-untyped-def]
+            whole = out.shape[1] // LANES * LANES
+            for row in range(0, out.shape[0], ROWS):
+                for column in range(0, whole, LANES):
+                    wide(left, right, out, row, column)
+                for column in range(whole, out.shape[1], FEWER):
+                    narrow(left, right, out, row, column)
+
+        return compiled
+
+    return typed
 
 
-@overload(times)
-def _(left, right, out):  # type: ignore[no-untyped-def]
-    if not (_is_matrix(left) and _is_matrix(right) and _is_matrix(out)):
-        return None
-
-    def compiled(left, right, out):  # type: ignore[no-untyped-def]
-        whole = out.shape[1] // LANES * LANES
-        for row in range(0, out.shape[0], ROWS):
-            for column in range(0, whole, LANES):
-                _wide(left, right, out, row, column)
-            for column in range(whole, out.shape[1], FEWER):
-                _narrow(left, right, out, row, column)
-
-    return compiled
+overload(times)(_compiled(TERMS))
+overload(times_in_order)(_compiled(1))

@@ -59,35 +59,50 @@ def words(
     hidden: tuple[Disc, ...] = (),
 ) -> NDArray[np.uint64]:
     """Return the hashes of (h, w, 3) `pixels`, shape (n, 4): see `FramedHasher.hash_framings`."""
-    plan = _plan(wanted, oriented)
+    # The first may be of this picture alone; the others are the same of many.
+    plans = _plan(wanted[:1]), _plan(wanted[1:], oriented)
     pixels = pixels.view()
     pixels.flags.writeable = False  # compiled once, whether the caller's array is or is not
+    height, width = pixels.shape[:2]
     fine = np.empty((FINE, FINE), np.float32)
     extrapolate.shrunk(pixels, fine)
     pairs = fine[::2] + fine[1::2]
     small = (pairs[:, ::2] + pairs[:, 1::2]) * np.float32(0.25)
     guessed = np.zeros((CELLS + 2 * MARGIN, CELLS + 2 * MARGIN), np.float32)
-    if plan.framings.any():
+    if any(plan.framings.any() for plan in plans):
         edges = np.empty((4, CELLS), np.float32)
         extrapolate.edges(pixels, edges)
         extrapolate.extrapolated(small, edges, extrapolate.BLUR, extrapolate.BLUR_TALL, guessed)
     else:  # nothing is asked beyond the picture
         guessed[MARGIN : MARGIN + CELLS, MARGIN : MARGIN + CELLS] = small
 
-    out = np.empty((plan.total + len(hidden), 4), np.uint64)
+    ends = np.cumsum([plan.total for plan in plans])
+    out = np.empty((int(ends[-1]) + len(hidden), 4), np.uint64)
+    for plan, end in zip(plans, ends, strict=True):
+        _frame(plan, fine, guessed, (width, height), out[end - plan.total : end])
+    _hide(small, width / height, hidden, out[ends[-1] :])
+    out.flags.writeable = False
+    return out
+
+
+def _frame(
+    plan: Plan,
+    fine: NDArray[np.float32],
+    guessed: NDArray[np.float32],
+    size: tuple[int, int],
+    out: NDArray[np.uint64],
+) -> None:
+    """Write the hashes of a plan to `out`: `size` is width and height in pixels."""
     goes = plan.places[plan.upright], plan.oriented[plan.upright]
     framings.framed(guessed, *plan[:4], *goes, out)
     # A turned frame that keeps to the picture has no use for guesses, which black corners spoil.
     for numbers, picture, margin in ((plan.within, fine, 0), (plan.around, guessed, MARGIN)):
         if len(numbers):
-            corners = _corners(plan.framings[numbers], pixels.shape[1], pixels.shape[0])
+            corners = _corners(plan.framings[numbers], *size)
             scaled = corners * (picture.shape[0] - 2 * margin)
             scaled[:, 0] += margin
             goes = plan.places[numbers], plan.oriented[numbers]
             framings.turned(picture, scaled, WHOLE, *goes, out)
-    _hide(small, pixels.shape[1] / pixels.shape[0], hidden, out[plan.total :])
-    out.flags.writeable = False
-    return out
 
 
 def _hide(
@@ -125,7 +140,7 @@ def _discs(hidden: tuple[Disc, ...]) -> dict[float, tuple[list[int], NDArray[np.
 
 
 @lru_cache(maxsize=64)
-def _plan(wanted: tuple[Framing, ...], oriented: tuple[Framing, ...]) -> Plan:
+def _plan(wanted: tuple[Framing, ...], oriented: tuple[Framing, ...] = ()) -> Plan:
     """Return framings as a plan, those that are not turned sorted by their rows."""
     both = wanted + oriented
     upright = [number for number, framing in enumerate(both) if not framing.turn]
