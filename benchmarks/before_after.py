@@ -441,7 +441,7 @@ def installed(folder: Path, name: str, commit: str) -> Side:
         packages = [f"{wheel}[cloud,postgres]", *PEERS]
         subprocess.run([*pip, "--python", home, "install", *pins, *packages], check=True)
     else:
-        again = ["install", "-q", "--no-deps", "--force-reinstall", wheel]
+        again: list[str | Path] = ["install", "-q", "--no-deps", "--force-reinstall", wheel]
         subprocess.run([*pip, "--python", home, *again], check=True)
     done.write_text(full)
     return Side(name, python, full)
