@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import naive
 from hashmatch._kernels import borders, enlarge, extrapolate, framings, membrane, pdq_bits
-from hashmatch._kernels.pdq import DCT, hash_samples
+from hashmatch._kernels.pdq import hash_samples
+from hashmatch._kernels.pdq_numpy import DCT
 from hashmatch.hashers import _pdq_framings
 from hashmatch.hashers.pdq import Pdq
 from hashmatch.interfaces import Framing

@@ -33,7 +33,7 @@ ROOM = 3
 """Sides of the field, in those of the picture: it repeats itself, and the picture must not."""
 
 
-ROWS, COLUMNS, ONE = WHOLE[None], np.ascontiguousarray(WHOLE.T), np.array([0, 1])
+ROWS, COLUMNS, ONE = WHOLE[None], np.ascontiguousarray(WHOLE.T)[None], np.array([0, 1])
 ORIENTED = np.ones(1, np.bool_)
 """What `framings.framed` takes for the whole picture in all orientations."""
 
@@ -81,5 +81,6 @@ def words(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
     for number, exponent in enumerate(EXPONENTS):
         extrapolate.guessed(small.reshape(-1), *guess(exponent))
         first = 8 * number
-        framings.framed(small, ROWS, COLUMNS, ONE, ONE[:1], ORIENTED, out[first : first + 8])
+        goes = ONE[:1], ONE[:1], ORIENTED, out[first : first + 8]
+        framings.framed(small, ROWS, COLUMNS, ONE, *goes)
     return out
