@@ -348,8 +348,36 @@ def framed(picture: Sequence[Sequence[float]], margin: int, box: Sequence[float]
     values = [
         sum(b * v for b, v in zip(column, row, strict=True)) for row in half for column in columns
     ]
+    return upper_half(values)
+
+
+def upper_half(values: Sequence[float]) -> int:
+    """PDQ's bits of 256 coefficients."""
     median = sorted(values)[127]
     return sum(1 << i for i, value in enumerate(values) if value > median)
+
+
+def guessed_around(values: Sequence[float], field: Sequence[Sequence[float]], spread: float) -> int:
+    """PDQ's bits of 256 coefficients and a field (n, n) that has their own spectrum.
+
+    `spread` is the strength of a field of ones and minus ones over the whole picture.
+    """
+    n = len(field)
+    waves = [
+        [
+            n / math.pi / k * (math.sin(math.pi * k * (x + 1) / n) - math.sin(math.pi * k * x / n))
+            for x in range(n)
+        ]
+        for k in range(1, 17)
+    ]
+    half = [[product(wave, column) for column in zip(*field, strict=True)] for wave in waves]
+    added = [product(row, wave) * 2 * spread / n for row in half for wave in waves]
+    rows = [math.fsum(v * v for v in values[16 * i : 16 * i + 16]) / 16 for i in range(16)]
+    columns = [math.fsum(v * v for v in values[i::16]) / 16 for i in range(16)]
+    return upper_half([
+        value + math.sqrt(min(rows[i // 16], columns[i % 16])) * added[i]
+        for i, value in enumerate(values)
+    ])  # fmt: skip
 
 
 def turned(

@@ -24,6 +24,7 @@ from hashmatch._drawing import picture as picture
 from hashmatch._drawing import random_hashes as random_hashes
 from hashmatch.errors import RejectedRow
 from hashmatch.interfaces import (
+    GUESSES,
     Disc,
     EnlargingHasher,
     Exchange,
@@ -247,6 +248,8 @@ def check_hasher(hasher: Hasher) -> None:
             assert len(more) == len(framings) + 8 * 2 + 1, "framings or discs gave no hashes"
             assert more[: len(framings)] == framed, "framings come first"
             assert more[3:4] == framed[1:2], "the first of eight orientations is not the framing"
+            unsure = hasher.hash_framings(data, (), (), (), (Framing(0.2, 0.0, 0.1),))
+            assert len(unsure) == 1 + GUESSES, "there is another number of guesses"
         if isinstance(hasher, InvertibleHasher):
             negative = hasher.inverted(hashes)
             assert hasher.inverted(negative) == hashes, "inverted twice it is not the hash"

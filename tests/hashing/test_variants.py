@@ -21,7 +21,7 @@ from hashmatch.hashing.avatars import avatar
 from hashmatch.hashing.borders import borders, captions
 from hashmatch.hashing.frames import CUT_TO, MOST_CUT, SOFT, every_frame
 from hashmatch.hashing.variants import ask
-from hashmatch.interfaces import Disc, FramedHasher, Framing
+from hashmatch.interfaces import GUESSES, Disc, FramedHasher, Framing
 from hashmatch.records.enums import LEVELS, Level, Orientation
 from hashmatch.testing import picture
 
@@ -257,7 +257,11 @@ def test_frames_lie_around_the_picture() -> None:
     for ratio in (0.2, 1.0, 16 / 9, 0.8001):
         frames = every_frame(ratio)
         count = len(frames.framings) + 8 * len(frames.oriented) + len(frames.hidden)
+        count += (1 + GUESSES) * len(frames.unsure)
         assert len(set(frames.names)) == len(frames.names) == count
+        assert all(
+            0 < left + top + right + bottom < 0.5 for left, top, right, bottom, _ in frames.unsure
+        )
         assert len({*frames.framings, *frames.oriented}) == (
             len(frames.framings) + len(frames.oriented)
         )
@@ -275,14 +279,15 @@ def test_frames_lie_around_the_picture() -> None:
 
 def test_shapes_are_asked_of_pictures_that_were_cut_to_one() -> None:
     wanted = {
-        1.0: ["from:2:3", "from:3:4", "from:4:3", "from:3:2"],
-        16 / 9: ["from:4:3", "from:3:2"],
+        1.0: ["from:2:3", "from:3:4", "from:4:3", "from:3:2", "from:3:2/left", "from:2:3/bottom"],
+        16 / 9: ["from:4:3", "from:3:2", "from:1:1"],
         4 / 5: ["from:2:3", "from:3:4", "from:1:1"],
         0.59: [],
     }
     for ratio, names in wanted.items():
         found = [name for name in every_frame(ratio).names if name.startswith("from:")]
         assert set(names) <= set(found)
+        assert all(f"{name}/{GUESSES}" in found for name in names)
         assert names or not found
     assert len({every_frame(width / height) for width, height in CUT_TO}) == len(CUT_TO)
 
@@ -333,8 +338,24 @@ def test_pictures_cut_to_a_shape_about_their_centre_are_put_back() -> None:
         whole = square(original)
         side = len(whole)
         upright = whole[:, round(0.1 * side) : side - round(0.1 * side)]
-        found.append(any(name == "from:1:1" for name in found_by(upright, whole, "thorough")))
-    assert np.mean(found) >= 0.4
+        by = found_by(upright, whole, "thorough")
+        found.append((("from:1:1" in by), any(name.startswith("from:1:1/") for name in by)))
+    likeliest, others = np.mean(found, axis=0)
+    assert likeliest >= 0.4
+    assert others > likeliest
+
+
+def test_what_is_cut_off_a_picture_at_one_end_is_guessed() -> None:
+    """From the end at which it was cut off, and with the frame on the side that is left."""
+    original = square(photo(SOME[0]))
+    wide = np.ascontiguousarray(original[: len(original) * 2 // 3])
+    left = np.ascontiguousarray(wide[:, : len(wide)])
+    frames = every_frame(1.0)
+    names = [name for name in frames.names if name.startswith("from:")]
+    begins = len(frames.names) - len(names)
+    hashes = PDQ.hash_framings(left, *frames[1:])[begins:]
+    apart = np.bitwise_count(hashes.words ^ PDQ.hash(wide)[0].words).sum(axis=1)
+    assert names[int(apart.argmin())].startswith("from:3:2/left")
 
 
 def test_stickers_are_filled_from_what_is_around_them() -> None:
@@ -389,16 +410,19 @@ def test_no_avatar_is_seen_in_photographs_and_other_frames() -> None:
 
 
 def test_round_avatars_of_squares_are_found_by_what_may_have_been_around_them() -> None:
-    found = []
+    likeliest, guessed, mirrored = [], [], []
     for key in (key for key in PHOTOGRAPHS if min(photo(key).shape[:2]) >= 300):
         original = square(photo(key))
         by = found_by(round_avatar(original, 255, 20), original, "thorough")
-        found.append(any(name.startswith("round/") for name in by))
-        mirrored = np.ascontiguousarray(round_avatar(original, 255)[:, ::-1])
-        if found[-1]:
-            back = found_by(mirrored, original, "thorough")
-            assert any(name.endswith("/flip_left_right") for name in back)
-    assert np.mean(found) >= 0.35
+        numbers = [int(name.split("/")[1]) for name in by if name.startswith("round/")]
+        likeliest.append(any(number <= 3 for number in numbers))
+        guessed.append(bool(numbers))
+        back = np.ascontiguousarray(round_avatar(original, 255)[:, ::-1])
+        names = found_by(back, original, "thorough")
+        mirrored.append(any(name.endswith("/flip_left_right") for name in names))
+    assert np.mean(likeliest) >= 0.35
+    assert np.mean(guessed) > np.mean(likeliest)
+    assert np.mean(mirrored) >= 0.35
 
 
 def test_what_is_around_a_disc_is_its_expected_value() -> None:
@@ -431,6 +455,19 @@ def test_hashes_of_framings_come_in_their_order() -> None:
     for number, disc in enumerate(discs, 20):
         assert PDQ.hash_framings(pixels, (), (), (disc,)) == every[number : number + 1]
     assert every[4:20] == PDQ.hash_framings(pixels, (), some[1:3])
+    unsure = Framing(0.2, 0.0, 0.1), Framing(0.0, 0.3)
+    more = PDQ.hash_framings(pixels, some, some[1:3], discs, unsure)
+    assert more[: len(every)] == every
+    assert len(more) == len(every) + 2 * (1 + GUESSES)
+    for number, framing in enumerate(unsure):
+        guesses = more[len(every) + number * (1 + GUESSES) :][: 1 + GUESSES]
+        assert PDQ.hash_framings(pixels, (), (), (), (framing,)) == guesses
+        likeliest = PDQ.hash_framings(pixels, (framing,))
+        # A coefficient next to the median may fall on either side of it by the order of a sum.
+        apart = np.bitwise_count(guesses.words ^ likeliest.words).sum(axis=1)
+        assert apart[0] <= 2
+        assert (apart[1:] > 2).all()
+        assert len(np.unique(guesses.words, axis=0)) == 1 + GUESSES
 
 
 def test_different_photographs_are_kept_apart() -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hashmatch._kernels import extrapolate, framings, membrane
+from hashmatch._kernels import alternatives, extrapolate, framings, membrane
 from hashmatch._kernels.extrapolate import CELLS, MARGIN
-from hashmatch._kernels.pdq_bits import COEFFICIENTS
+from hashmatch._kernels.pdq_bits import COEFFICIENTS, above_median
+from hashmatch.interfaces import GUESSES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,6 +55,7 @@ def words(
     wanted: tuple[Framing, ...],
     oriented: tuple[Framing, ...] = (),
     hidden: tuple[Disc, ...] = (),
+    unsure: tuple[Framing, ...] = (),
 ) -> NDArray[np.uint64]:
     """Return the hashes of (h, w, 3) `pixels`, shape (n, 4): see `FramedHasher.hash_framings`."""
     plan = _plan(wanted, oriented)
@@ -64,14 +66,15 @@ def words(
     pairs = fine[::2] + fine[1::2]
     small = (pairs[:, ::2] + pairs[:, 1::2]) * np.float32(0.25)
     guessed = np.zeros((CELLS + 2 * MARGIN, CELLS + 2 * MARGIN), np.float32)
-    if plan.framings.any():
+    if unsure or plan.framings.any():
         edges = np.empty((4, CELLS), np.float32)
         extrapolate.edges(pixels, edges)
         extrapolate.extrapolated(small, edges, extrapolate.BLUR, extrapolate.BLUR_TALL, guessed)
     else:  # nothing is asked beyond the picture
         guessed[MARGIN : MARGIN + CELLS, MARGIN : MARGIN + CELLS] = small
 
-    out = np.empty((plan.total + len(hidden), 4), np.uint64)
+    guesses = plan.total + len(hidden)
+    out = np.empty((guesses + len(unsure) * (1 + GUESSES), 4), np.uint64)
     goes = plan.places[plan.upright], plan.oriented[plan.upright]
     framings.framed(guessed, plan.rows, plan.columns, plan.starts, *goes, out)
     # A turned frame that keeps to the picture has no use for guesses, which black corners spoil.
@@ -82,7 +85,14 @@ def words(
             scaled[:, 0] += margin
             goes = plan.places[numbers], plan.oriented[numbers]
             framings.turned(picture, scaled, WHOLE, *goes, out)
-    _hide(small, pixels.shape[1] / pixels.shape[0], hidden, out[plan.total :])
+    _hide(small, pixels.shape[1] / pixels.shape[0], hidden, out[plan.total : guesses])
+    block = np.empty((COEFFICIENTS, COEFFICIENTS), np.float32)
+    for number, framing in enumerate(unsure):
+        rows, columns, fields = _unsure(framing)
+        framings.coefficients(guessed, rows, columns, block)
+        first = guesses + number * (1 + GUESSES)
+        above_median(block.reshape(-1), out[first])
+        alternatives.around(block.reshape(-1), fields, False, out[first + 1 : first + 1 + GUESSES])
     out.flags.writeable = False
     return out
 
@@ -154,6 +164,19 @@ def _plan(wanted: tuple[Framing, ...], oriented: tuple[Framing, ...]) -> Plan:
         in_all,
         int(ends[-1]) if both else 0,
     )
+
+
+@lru_cache(maxsize=128)
+def _unsure(
+    framing: Framing,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return the rows, the columns, transposed, and the fields of what lies beyond the picture."""
+    left, top, right, bottom, _ = framing
+    middles = (np.arange(alternatives.SIDE) + 0.5) / alternatives.SIDE
+    beside = (middles < left) | (middles > 1 - right)
+    above = (middles < top) | (middles > 1 - bottom)
+    fields = alternatives.fields(above[:, None] | beside, GUESSES)
+    return _axis(top, bottom), np.ascontiguousarray(_axis(left, right).T), fields
 
 
 @lru_cache(maxsize=1024)

@@ -29,6 +29,7 @@ class Pdq(PdqHasher):
         framings: tuple[Framing, ...],
         oriented: tuple[Framing, ...] = (),
         hidden: tuple[Disc, ...] = (),
+        unsure: tuple[Framing, ...] = (),
     ) -> HashBatch:
         """Return the hashes of RGB pixels (h, w, 3) in other frames, and without some of them.
 
@@ -37,14 +38,14 @@ class Pdq(PdqHasher):
         """
         from hashmatch.hashers import _pdq_framings
 
-        return HashBatch(
-            self.spec, _pdq_framings.words(data, framings, oriented, hidden), owned=True
-        )
+        words = _pdq_framings.words(data, framings, oriented, hidden, unsure)
+        return HashBatch(self.spec, words, owned=True)
 
     def hash_round(self, data: NDArray[np.uint8]) -> HashBatch:
         """Return the hashes of RGB pixels (h, w, 3) with what may have been around a disc in them.
 
-        Three guesses in eight orientations each. The first takes half a second in each process.
+        Three guesses by the expected value and `hashmatch.interfaces.GUESSES` around the second, in
+        eight orientations each. The first call takes half a second in each process.
         """
         from hashmatch.hashers import _pdq_round
 
