@@ -631,3 +631,45 @@ def regions(marked: Sequence[Sequence[bool]]) -> set[tuple[int, int, int, int, i
         ys, xs = [y for y, _ in region], [x for _, x in region]
         found.add((min(ys), min(xs), max(ys) + 1, max(xs) + 1, len(region)))
     return found
+
+
+def covered(
+    marked: Sequence[Sequence[bool]], reach: int, cells: int
+) -> tuple[set[tuple[int, int]], tuple[int, int, int]]:
+    """The cells that the largest group of squares covers, and its marked, all, and edge squares."""
+    height, width = len(marked), len(marked[0])
+    squares = {(y, x) for y in range(height) for x in range(width)}
+    near = range(-reach, reach + 1)
+    grown = {
+        (y + i, x + j) for y, x in squares if marked[y][x] for i in near for j in near
+    } & squares  # fmt: skip
+
+    def groups(of: set[tuple[int, int]]) -> list[set[tuple[int, int]]]:
+        found = []
+        for first in sorted(of):
+            if not any(first in group for group in found):
+                group, new = {first}, {first}
+                while new:
+                    beside = ((0, 1), (0, -1), (1, 0), (-1, 0))
+                    new = {(y + i, x + j) for y, x in new for i, j in beside} & of - group
+                    group |= new
+                found.append(group)
+        return found
+
+    if not grown:
+        return set(), (0, 0, 0)
+    edge = {(y, x) for y, x in squares if y in (0, height - 1) or x in (0, width - 1)}
+    largest = max(groups(grown), key=len)
+    holes = [group for group in groups(squares - largest) if not group & edge]
+    covers = largest.union(*holes)
+    shown = {
+        (i, j)
+        for i in range(cells)
+        for j in range(cells)
+        if any(
+            y * cells // height <= i < -(-(y + 1) * cells // height)
+            and x * cells // width <= j < -(-(x + 1) * cells // width)
+            for y, x in covers
+        )
+    }
+    return shown, (sum(marked[y][x] for y, x in covers), len(covers), len(covers & edge))

@@ -180,6 +180,23 @@ class RoundHasher(OrientedHasher, Protocol):
 
 
 @runtime_checkable
+class CoveredHasher(OrientedHasher, Protocol):
+    """A hasher that guesses what is below something that lies over a picture."""
+
+    def hash_covered(self, data: NDArray[np.uint8], covered: NDArray[np.bool_]) -> HashBatch:
+        """Return the likeliest hash and `GUESSES` others for each thing that covers a part.
+
+        Parameters
+        ----------
+        data : ndarray of uint8, shape (height, width, 3)
+            Upright RGB, contiguous.
+        covered : ndarray of bool, shape (n, 64, 64)
+            Which cells of the picture each of n things covers, never all of them.
+        """
+        ...
+
+
+@runtime_checkable
 class PartsHasher(OrientedHasher, Protocol):
     """A hasher that hashes parts of a picture from a small grey copy, each at next to no cost.
 
@@ -215,6 +232,11 @@ def is_framed(hasher: Hasher) -> TypeGuard[FramedHasher]:
 def is_round(hasher: Hasher) -> TypeGuard[RoundHasher]:
     """Return whether `hasher` is a `RoundHasher`."""
     return hasattr(hasher, "hash_round")
+
+
+def is_covered(hasher: Hasher) -> TypeGuard[CoveredHasher]:
+    """Return whether `hasher` is a `CoveredHasher`."""
+    return hasattr(hasher, "hash_covered")
 
 
 def is_invertible(hasher: Hasher) -> TypeGuard[InvertibleHasher]:

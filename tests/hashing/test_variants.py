@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from hashmatch.hashers.pdq import Pdq
 from hashmatch.hashing.avatars import avatar
 from hashmatch.hashing.borders import borders, captions
 from hashmatch.hashing.frames import CUT_TO, MOST_CUT, SOFT, every_frame
+from hashmatch.hashing.overlays import overlays
 from hashmatch.hashing.variants import ask
 from hashmatch.interfaces import GUESSES, Disc, FramedHasher, Framing
 from hashmatch.records.enums import LEVELS, Level, Orientation
@@ -370,6 +372,47 @@ def test_stickers_are_filled_from_what_is_around_them() -> None:
                 found[level] += bool(found_by(np.asarray(image), photo(key), level))
     assert found["thorough"] >= 7
     assert found["standard"] <= 4
+
+
+def with_overlay(pixels: Pixels, kind: str) -> Pixels:
+    """Cover a tenth of a picture with a face or a bar, saved as JPEG."""
+    image = Image.fromarray(pixels)
+    width, height = image.size
+    draw, side = ImageDraw.Draw(image), (width * height) ** 0.5
+    if kind == "face":
+        x, y, radius = 0.6 * width, 0.45 * height, 0.17 * side
+        draw.circle((x, y), radius, (255, 204, 50), (90, 60, 0), max(2, round(radius / 15)))
+        for eye in (-0.4, 0.4):
+            draw.circle((x + eye * radius, y - 0.3 * radius), 0.15 * radius, (60, 40, 10))
+    elif kind == "bar":
+        draw.rectangle((0.3 * width, 0.4 * height, 0.8 * width, 0.58 * height), (0, 0, 0))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=85)
+    return np.asarray(Image.open(buffer))
+
+
+def test_what_lies_over_a_picture_in_one_colour_is_found_and_filled() -> None:
+    whole, found = [], []
+    large = [key for key in PHOTOGRAPHS if min(photo(key).shape[:2]) >= 300]
+    for number, key in enumerate(large):
+        shown = with_overlay(photo(key), ("face", "bar")[number % 2])
+        covered = overlays(shown)
+        middle = [cells[27:31, 38:42].all() and 0.07 < cells.mean() < 0.16 for cells in covered]
+        whole.append(any(middle))
+        if number % 3 == 0:
+            by = found_by(shown, photo(key), "thorough")
+            found.append(any(name.startswith("overlay_") for name in by))
+    assert np.mean(whole) >= 0.65
+    assert np.mean(found) >= 0.4
+    assert not any("overlay" in name for name in ask(PDQ, shown, "standard").names)
+
+
+def test_what_is_plain_in_a_photograph_is_seldom_an_overlay() -> None:
+    drawn = {"color.png", "logo.png"}
+    keys = [key for key in PHOTOGRAPHS if Path(key).name not in drawn]
+    assert sum(len(overlays(photo(key))) for key in keys) <= 0.2 * len(keys)
+    for shape in ((1, 1), (1, 300), (64, 64)):
+        assert not len(overlays(np.zeros((*shape, 3), np.uint8)))
 
 
 def round_avatar(pixels: Pixels, ground: int, margin: int = 0) -> Pixels:

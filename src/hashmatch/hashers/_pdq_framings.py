@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 FINE = 2 * CELLS
 """Side of the picture for frames that turn within it: its cells mix less with black corners."""
 WHOLE = framings.axis(0.0, 1.0, CELLS, 0)
-"""The rows, and the columns, of a frame that has been sampled."""
+WHOLE_ACROSS = np.ascontiguousarray(WHOLE.T)
+"""The rows of a frame that has been sampled, and its columns, transposed."""
 
 
 LONGEST = 3.0

@@ -17,7 +17,7 @@ import numpy as np
 from hashmatch._kernels import alternatives, extrapolate, framings
 from hashmatch._kernels.extrapolate import CELLS
 from hashmatch._kernels.pdq_bits import COEFFICIENTS, in_all_orientations
-from hashmatch.hashers._pdq_framings import WHOLE
+from hashmatch.hashers._pdq_framings import WHOLE, WHOLE_ACROSS
 from hashmatch.interfaces import GUESSES
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ NOISE = 1e-4
 """Of a cell's variance: what is its own."""
 ROOM = 3
 """Sides of the field, in those of the picture: it repeats itself, and the picture must not."""
-
-
-COLUMNS = np.ascontiguousarray(WHOLE.T)
 
 
 class Guess(NamedTuple):
@@ -90,7 +87,7 @@ def words(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
     block = np.empty((COEFFICIENTS, COEFFICIENTS), np.float32)
     for number, exponent in enumerate(EXPONENTS):
         extrapolate.guessed(small.reshape(-1), *guess(exponent))
-        framings.coefficients(small, WHOLE, COLUMNS, block)
+        framings.coefficients(small, WHOLE, WHOLE_ACROSS, block)
         in_all_orientations(block.reshape(-1), out[8 * number : 8 * number + 8])
         if exponent == MIDDLE:
             alternatives.around(block.reshape(-1), fields(), True, out[8 * len(EXPONENTS) :])

@@ -51,6 +51,15 @@ class Pdq(PdqHasher):
 
         return HashBatch(self.spec, _pdq_round.words(data), owned=True)
 
+    def hash_covered(self, data: NDArray[np.uint8], covered: NDArray[np.bool_]) -> HashBatch:
+        """Return the hashes of RGB pixels (h, w, 3) without each thing that covers cells of them.
+
+        The likeliest and `hashmatch.interfaces.GUESSES` others of each.
+        """
+        from hashmatch.hashers import _pdq_covered
+
+        return HashBatch(self.spec, _pdq_covered.words(data, covered), owned=True)
+
     def hash_enlarged(self, data: NDArray[np.uint8]) -> HashBatch:
         """Return the hashes of RGB pixels (h, w, 3) as a large original has them, in eight ways.
 
