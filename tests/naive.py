@@ -636,7 +636,10 @@ def regions(marked: Sequence[Sequence[bool]]) -> set[tuple[int, int, int, int, i
 def covered(
     marked: Sequence[Sequence[bool]], reach: int, cells: int
 ) -> tuple[set[tuple[int, int]], tuple[int, int, int]]:
-    """The cells that the largest group of squares covers, and its marked, all, and edge squares."""
+    """The cells that the largest group of squares covers, and its marked, all, and edge squares.
+
+    Of groups of one size it is the first.
+    """
     height, width = len(marked), len(marked[0])
     squares = {(y, x) for y in range(height) for x in range(width)}
     near = range(-reach, reach + 1)
@@ -672,4 +675,4 @@ def covered(
             for y, x in covers
         )
     }
-    return shown, (sum(marked[y][x] for y, x in covers), len(covers), len(covers & edge))
+    return shown, (sum(marked[y][x] for y, x in largest), len(largest), len(largest & edge))

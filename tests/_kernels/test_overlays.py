@@ -27,8 +27,10 @@ def test_covered_equals_the_oracle(
     seed: int, height: int, width: int, share: float, reach: int
 ) -> None:
     marked = np.random.default_rng(seed).random((height, width)) < share
-    out = np.ones((9, 9), np.bool_)
-    counts = overlays.covered(marked, reach, out)
+    out, group = np.ones((9, 9), np.bool_), np.ones_like(marked)
+    counts = overlays.largest_group(marked, reach, group)
+    assert group.sum() == counts[1]
+    overlays.covered(group, out)
     cells, expected = naive.covered(marked.tolist(), reach, 9)
     assert {(int(i), int(j)) for i, j in np.argwhere(out)} == cells
     assert counts == expected
@@ -39,9 +41,23 @@ def test_holes_are_covered_and_bays_are_not() -> None:
     marked[2:9, 2:9] = True
     marked[4:6, 4:6] = marked[7:9, 6] = False
     out = np.empty((12, 12), np.bool_)
-    assert overlays.covered(marked, 0, out) == (43, 47, 0)
+    overlays.covered(marked, out)
     assert out[4, 4]
     assert not out[8, 6]
+
+
+def test_the_commonest_colour_is_that_of_most_squares() -> None:
+    rng = np.random.default_rng(5)
+    red, green, blue = 200, 90, 33
+    squares = np.full((20, 30), -1, np.int32)
+    squares[:8] = rng.integers(0, 1 << 24, (8, 30))
+    levels = rng.integers(-3, 4, (3, 6, 30))
+    squares[10:16] = (red + levels[0] << 16) | (green + levels[1] << 8) | (blue + levels[2])
+    marked = np.empty(squares.shape, np.bool_)
+    assert overlays.commonest_colour(squares, 3, 8, marked) == marked.sum() == 180
+    assert marked[10:16].all()
+    assert overlays.commonest_colour(np.full((2, 3), -1, np.int32), 3, 8, marked[:2, :3]) == 0
+    assert not marked[:2, :3].any()
 
 
 @pytest.mark.parametrize("seed", [1, 2])

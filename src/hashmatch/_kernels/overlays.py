@@ -28,64 +28,134 @@ OVER = 1.8
 
 
 @kernel
-def covered(marked: NDArray[np.bool_], reach: int, out: NDArray[np.bool_]) -> tuple[int, int, int]:
-    """Mark what the largest group of squares covers, its holes included.
+def commonest_colour(
+    squares: NDArray[np.int32], coarse: int, tolerance: int, marked: NDArray[np.bool_]
+) -> int:
+    """Mark the squares of the colour that most of them have, and return how many there are.
+
+    Parameters
+    ----------
+    squares : ndarray of int32, shape (h, w)
+        As `hashmatch._kernels.chrome.flat_squares` writes them; negative ones have no colour.
+    coarse : int
+        Bits of a channel that are left out when squares are counted. The colour is the mean of
+        those that are equal but for them.
+    tolerance : int
+        Levels by which a channel of a square may differ from the colour.
+    marked : ndarray of bool, shape (h, w)
+    """
+    bits = 8 - coarse
+    counts = np.zeros(1 << (3 * bits), np.int32)
+    best = 0
+    for square in squares.flat:
+        if square >= 0:
+            key = coarse_key(square, coarse)
+            counts[key] += 1
+            if counts[key] > counts[best]:
+                best = key
+    red, green, blue = 0, 0, 0
+    for square in squares.flat:
+        if square >= 0 and coarse_key(square, coarse) == best:
+            red += square >> 16
+            green += (square >> 8) & 255
+            blue += square & 255
+    number = max(counts[best], 1)
+    red, green, blue = red // number, green // number, blue // number
+    found = 0
+    for y in range(squares.shape[0]):
+        for x in range(squares.shape[1]):
+            square = squares[y, x]
+            marked[y, x] = (
+                square >= 0
+                and abs((square >> 16) - red) <= tolerance
+                and abs(((square >> 8) & 255) - green) <= tolerance
+                and abs((square & 255) - blue) <= tolerance
+            )
+            found += marked[y, x]
+    return found
+
+
+@kernel
+def coarse_key(square: int, coarse: int) -> int:
+    """Return a colour, red << 16 | green << 8 | blue, without the last bits of its channels."""
+    bits = 8 - coarse
+    red, green, blue = square >> 16, (square >> 8) & 255, square & 255
+    return (((red >> coarse) << bits | green >> coarse) << bits) | blue >> coarse
+
+
+@kernel
+def largest_group(
+    marked: NDArray[np.bool_], reach: int, group: NDArray[np.bool_]
+) -> tuple[int, int, int]:
+    """Mark the largest group of squares, and those around it.
 
     Parameters
     ----------
     marked : ndarray of bool, shape (h, w)
         Squares of a picture.
     reach : int
-        Squares that lie so near to each other are of one group, and those around it are covered.
-    out : ndarray of bool, shape (n, n)
-        The picture's cells; none where nothing is marked.
+        Squares that lie so near to each other are of one group, and those around it are in it.
+    group : ndarray of bool, shape (h, w)
 
     Returns
     -------
     tuple of int
-        Of the squares that it covers: how many are marked, how many there are, and how many of
-        them lie at the picture's edge.
+        Of the group: how many squares are marked, how many there are, and how many of them lie at
+        the picture's edge.
     """
     height, width = marked.shape
     grown = np.zeros((height, width), np.bool_)
     for y in range(height):
         for x in range(width):
             if marked[y, x]:
-                top, bottom = max(y - reach, 0), min(y + 1 + reach, height)
-                for row in range(top, bottom):
-                    for column in range(max(x - reach, 0), min(x + 1 + reach, width)):
-                        grown[row, column] = True
+                for row in range(max(y - reach, 0), min(y + 1 + reach, height)):
+                    grown[row, max(x - reach, 0) : min(x + 1 + reach, width)] = True
     groups = np.zeros((height, width), np.int32)
     stack = np.empty(height * width, np.int64)
     count, largest, most = 0, 0, 0
-    for first in range(height * width):
-        if grown[first // width, first % width] and groups[first // width, first % width] == 0:
-            count += 1
-            size = spread(grown, True, groups, count, first, stack)
-            if size > most:
-                largest, most = count, size
-    out[:] = False
-    if count == 0:
-        return 0, 0, 0
-    inside = groups == largest
-    outside = np.zeros((height, width), np.int32)
     for y in range(height):
         for x in range(width):
-            if y in (0, height - 1) or x in (0, width - 1):
-                first = y * width + x
-                if not inside[y, x] and outside[y, x] == 0:
-                    spread(inside, False, outside, 1, first, stack)
-    cells, drawn, squares, at_edge = out.shape[0], 0, 0, 0
+            if grown[y, x] and groups[y, x] == 0:
+                count += 1
+                size = spread(grown, True, groups, count, y * width + x, stack)
+                if size > most:
+                    largest, most = count, size
+    drawn, at_edge = 0, 0
+    for y in range(height):
+        for x in range(width):
+            group[y, x] = count > 0 and groups[y, x] == largest
+            if group[y, x]:
+                drawn += marked[y, x]
+                at_edge += y in (0, height - 1) or x in (0, width - 1)
+    return drawn, most, at_edge
+
+
+@kernel
+def covered(group: NDArray[np.bool_], out: NDArray[np.bool_]) -> None:
+    """Mark the cells of a picture that a group of squares covers, its holes included.
+
+    Parameters
+    ----------
+    group : ndarray of bool, shape (h, w)
+        As `largest_group` writes it.
+    out : ndarray of bool, shape (n, n)
+    """
+    height, width = group.shape
+    outside = np.zeros((height, width), np.int32)
+    stack = np.empty(height * width, np.int64)
+    for y in range(height):
+        for x in range(width):
+            at_edge = y in (0, height - 1) or x in (0, width - 1)
+            if at_edge and not group[y, x] and outside[y, x] == 0:
+                spread(group, False, outside, 1, y * width + x, stack)
+    out[:] = False
+    cells = out.shape[0]
     for y in range(height):
         for x in range(width):
             if outside[y, x] == 0:
-                squares += 1
-                drawn += marked[y, x]
-                at_edge += y in (0, height - 1) or x in (0, width - 1)
                 for i in range(y * cells // height, -(-(y + 1) * cells // height)):
                     for j in range(x * cells // width, -(-(x + 1) * cells // width)):
                         out[i, j] = True
-    return drawn, squares, at_edge
 
 
 @kernel

@@ -23,12 +23,12 @@ LEAST, MOST = 0.02, 0.3
 """Of the picture: how much an overlay covers."""
 AROUND = 3
 """Squares around those of one colour that are taken as covered: outlines, and what JPEG mixes."""
-COUNT, TRIED = 2, 4
+COUNT, TRIED = 2, 3
 """Overlays of a picture, those with the most squares of one colour first, and colours looked at."""
 TOGETHER = 0.9
 """Of the squares of an overlay's colour, how many are in it: a sky's are in several parts."""
 DRAWN = 0.2
-"""Of what it covers, how much is of its colour."""
+"""Of an overlay and what is near it, how much is of its colour."""
 AT_EDGE = 0.3
 """Of the root of its squares, how many lie at the picture's edge: most plain parts of photographs
 lie there.
@@ -44,46 +44,22 @@ def overlays(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     ----------
     pixels : ndarray of uint8, shape (h, w, 3)
     """
-    from hashmatch._kernels.overlays import covered
+    from hashmatch._kernels.overlays import commonest_colour, covered, largest_group
 
     side = max(LEAST_SIDE, -(-max(pixels.shape[:2]) // ACROSS))
     squares = flat_squares(pixels, side)
     least = max(1, round(LEAST_DRAWN * squares.size))
-    flat = squares[squares >= 0]  # those whose colours were not looked at yet
+    marked, group = np.empty((2, *squares.shape), np.bool_)
+    cells = np.empty((CELLS, CELLS), np.bool_)
     found: list[NDArray[np.bool_]] = []
     for _ in range(TRIED):
-        if len(flat) < least or len(found) == COUNT:
-            break
-        colour, count = _commonest(flat)
+        count = commonest_colour(squares, COARSE, ALIKE, marked)
         if count < least:
             break
-        cells = np.empty((CELLS, CELLS), np.bool_)
-        near = _is_near(squares, colour) & (squares >= 0)
-        drawn, covers, at_edge = covered(near, AROUND, cells)
-        is_one = drawn >= max(TOGETHER * count, DRAWN * covers) and at_edge <= AT_EDGE * covers**0.5
-        if is_one and LEAST <= cells.mean() <= MOST:
-            found.append(cells)
-        flat = flat[~_is_near(flat, colour)]
-    return np.array(found, np.bool_).reshape(-1, CELLS, CELLS)
-
-
-def _channels(colours: NDArray[np.int32]) -> NDArray[np.int32]:
-    return np.stack([colours >> 16, (colours >> 8) & 255, colours & 255])
-
-
-def _commonest(colours: NDArray[np.int32]) -> tuple[NDArray[np.int32], int]:
-    """Return the colour, red, green and blue, that the most of `colours` have, and how many."""
-    red, green, blue = _channels(colours) >> COARSE
-    bits = 8 - COARSE
-    coarse = (red << 2 * bits) | (green << bits) | blue
-    counts = np.bincount(coarse)
-    common = coarse == counts.argmax()
-    middle = np.median(_channels(colours[common]), axis=1).astype(np.int32)
-    return middle, int(np.count_nonzero(_is_near(colours, middle)))
-
-
-def _is_near(colours: NDArray[np.int32], colour: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Return which of `colours` are the colour."""
-    away = np.abs(_channels(colours) - colour.reshape(3, *[1] * colours.ndim))
-    near: NDArray[np.bool_] = away.max(axis=0) <= ALIKE
-    return near
+        drawn, around, at_edge = largest_group(marked, AROUND, group)
+        if drawn >= max(TOGETHER * count, DRAWN * around) and at_edge <= AT_EDGE * around**0.5:
+            covered(group, cells)
+            if LEAST <= cells.mean() <= MOST:
+                found.append(cells.copy())
+        squares[marked] = -1
+    return np.array(found[:COUNT], np.bool_).reshape(-1, CELLS, CELLS)
