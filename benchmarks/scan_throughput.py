@@ -9,9 +9,10 @@ this machine, and a loop that gets each object with boto3 and hashes it with thr
 people write it. The server takes its share of the same cores.
 
 ``python benchmarks/scan_throughput.py engine --images 20000`` times, in turns, the scan on one
-core, ``--engine local:1`` on one and ``--engine local:2`` on two, in parts of 5,000. It says the
-CPU of each too, of all of its processes: what two workers take beyond one is what they lose, also
-on a machine that is busy with other things.
+core, ``--engine local:1`` on one and ``--engine local:2`` on two, in parts of 5,000, and two scans
+that know nothing of each other, with a half of the pictures and a core each: the limit that the
+machine sets. It says the CPU of each too, of all of its processes: what two workers take beyond one
+is what they lose, also on a machine that is busy with other things.
 
 Every scan is a process of its own, timed from the start of its workers to its last record, by its
 own report: the start takes most of a second. Rates are of the clock on the wall.
@@ -29,6 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 if __package__ in {None, ""}:  # run as a file, not with -m: the folder above is not on the path
@@ -81,6 +83,23 @@ def scan(source: str, cores: set[int], count: int, env: dict[str, str], *more: s
         found = json.loads(report.read_text())
     assert found["listed"] == count == found["outcomes"]["no_match"] + found["outcomes"]["match"]
     return float(count / found["seconds"])
+
+
+def apart(folder: Path, cores: list[int], count: int) -> float:
+    """Return the images a second of as many scans as cores, each with its share and its core."""
+    shares = [folder.parent / f"share-{number}" for number in range(len(cores))]
+    if not shares[0].exists():
+        for number, share in enumerate(shares):
+            share.mkdir()
+            for path in sorted(folder.iterdir())[number :: len(cores)]:
+                os.link(path, share / path.name)
+    with ThreadPoolExecutor(len(cores)) as pool:
+        found = pool.map(
+            lambda core, share: scan(str(share), {core}, len(list(share.iterdir())), {}),
+            cores,
+            shares,
+        )
+        return sum(found)
 
 
 def one_thread(folder: Path, count: int) -> float:
@@ -183,16 +202,23 @@ def main() -> None:
                 "local:1, 1 core": ({min(both)}, ["--engine", "local:1", "--part-size", size]),
                 "local:2, 2 cores": (both, ["--engine", "local:2", "--part-size", size]),
             }
-            rates, taken = {name: [] for name in ways}, {name: list[float]() for name in ways}
+            names = [*ways, "2 scans, a core each"]
+            rates, taken = {name: [] for name in names}, {name: list[float]() for name in names}
             scan(str(folder), both, count, {})
             for _ in range(asked.rounds):
-                for name, (cores, more) in ways.items():
+                for name in names:
                     before = spent()
-                    rates[name].append(scan(str(folder), cores, count, {}, *more))
+                    if name in ways:
+                        cores, more = ways[name]
+                        rates[name].append(scan(str(folder), cores, count, {}, *more))
+                    else:
+                        rates[name].append(apart(folder, sorted(both), count))
                     taken[name].append((spent() - before) / count * 1000)
             told(rates)
             ratio(rates, "local:1, 1 core", "scan, 1 core")
             ratio(rates, "local:2, 2 cores", "local:1, 1 core")
+            ratio(rates, "2 scans, a core each", "scan, 1 core")
+            ratio(rates, "local:2, 2 cores", "2 scans, a core each")
             told_cpu(taken)
             return
         with s3_server.serving(Path(place)) as port:

@@ -59,12 +59,21 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * len(os.sched_getaffinity(0))
 
 
-def pytest_xdist_setupnodes() -> None:
-    """Compile the kernels that are not, before several processes do so at once for themselves."""
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Compile what is not, kernels and tests, before several processes do so at once."""
+    commands: list[list[str]] = []
     if JIT:
-        subprocess.run(
-            [sys.executable, "-m", "hashmatch", "warm"], check=False, capture_output=True
+        commands.append(["hashmatch", "warm"])
+    if not sys.dont_write_bytecode:
+        commands.append(["pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *config.args])
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
+        for command in commands
+    ]
+    for process in started:
+        process.wait()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

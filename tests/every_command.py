@@ -115,6 +115,7 @@ CALLS = {
     "token revoke": "tokens.json uploads",
     "missed list": "missed.db",
     "missed run": f"missed.db queue.db {RULES}",
+    "missed settle": "missed.db --reason-prefix gone",
     "demo": "",
 }
 """What each is called with in the folder that `make_folder` makes; some are refused there."""

@@ -648,7 +648,7 @@ def covered(
     } & squares  # fmt: skip
 
     def groups(of: set[tuple[int, int]]) -> list[set[tuple[int, int]]]:
-        found = []
+        found: list[set[tuple[int, int]]] = []
         for first in sorted(of):
             if not any(first in group for group in found):
                 group, new = {first}, {first}

@@ -20,7 +20,8 @@ from hashmatch._kernels import (
     membrane,
     pdq_bits,
 )
-from hashmatch._kernels.pdq import DCT, hash_samples
+from hashmatch._kernels.pdq import hash_samples
+from hashmatch._kernels.pdq_numpy import DCT
 from hashmatch.hashers import _pdq_framings
 from hashmatch.hashers.pdq import Pdq
 from hashmatch.interfaces import Framing

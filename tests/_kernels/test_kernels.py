@@ -14,10 +14,11 @@ import pytest
 import naive
 from conftest import ROOT, golden
 from hashmatch._kernels import pdq as kernels
-from hashmatch._kernels import pdq_reduce
+from hashmatch._kernels import pdq_numpy, pdq_reduce
 from hashmatch._kernels.jit import kernel
 from hashmatch._kernels.linear import columns, head_length, within
 from hashmatch._kernels.simd import GROUP, popcount
+from pdq_arrays import described, random_arrays, structured_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,67 +33,13 @@ SMALL = 70 * 70
 
 def hashed(pixels: NDArray[np.uint8]) -> tuple[str, int]:
     out = np.empty((1, 4), np.uint64)
-    quality = kernels.pdq(pixels, kernels.DCT, out)
+    quality = kernels.pdq(pixels, pdq_numpy.DCT, out)
     return "".join(f"{int(word):016x}" for word in out[0]), quality
 
 
 def hexadecimal(bits: NDArray[np.uint8]) -> str:
     """Return the bits that pdqhash answers with as its text form."""
     return f"{int(''.join(map(str, bits)), 2):064x}"
-
-
-def described(row: dict[str, Any]) -> NDArray[np.uint8]:
-    """Return the array that a line of golden/pdq_arrays.json describes."""
-    rng = np.random.default_rng(row["seed"])
-    h, w, c = row["shape"]
-    if row["kind"] == "uniform":
-        array = rng.integers(0, 256, (h, w, c), dtype=np.uint8)
-    elif row["kind"] == "low":
-        array = rng.integers(120, 136, (h, w, c), dtype=np.uint8)
-    elif row["kind"] == "blocks":
-        coarse = rng.integers(0, 256, (-(-h // 16), -(-w // 16), c), dtype=np.uint8)
-        array = coarse.repeat(16, axis=0).repeat(16, axis=1)[:h, :w]
-    else:
-        array = np.full((h, w, c), rng.integers(0, 256), dtype=np.uint8)
-    return np.ascontiguousarray(np.broadcast_to(array, (h, w, 3)))
-
-
-def random_arrays(count: int, largest: int, seed: int) -> list[NDArray[np.uint8]]:
-    """Return noise, low contrast and blocks in random sizes, 5 x 5 and 64 x 64 among them."""
-    rng = np.random.default_rng(seed)
-    arrays = []
-    for number in range(count):
-        h, w = [(5, 5), (64, 64), *rng.integers(5, largest, (6, 2)).tolist()][number % 8]
-        kind = ["uniform", "low", "blocks"][number % 3]
-        arrays.append(described({"seed": seed + number, "kind": kind, "shape": (h, w, 3)}))
-    return arrays
-
-
-def structured_arrays(count: int, largest: int, seed: int) -> list[NDArray[np.uint8]]:
-    """Return what rounds in step: stripes, checkers, rows all alike, ramps, two colours, strips.
-
-    Sums of noise round this way and that; those of a pattern may drift, and meet ties.
-    """
-    rng = np.random.default_rng(seed)
-    arrays = []
-    for number in range(count):
-        h, w = rng.integers(5, largest, 2).tolist()
-        if number % 7 == 6:
-            h, w = [(5, 9 * largest), (9 * largest, 6), (16, 129), (257, 32), (64, 64)][seed % 5]
-        y, x = np.mgrid[:h, :w]
-        period = int(rng.integers(2, 24))
-        colours = rng.integers(0, 256, (period, 3), dtype=np.uint8)
-        array = [
-            colours[x % period],
-            colours[(y // period) % period],
-            colours[(x // period + y // period) % 2],
-            rng.integers(0, 256, (1, w, 3), dtype=np.uint8).repeat(h, axis=0),
-            ((x * int(rng.integers(1, 9)) + y) % 256)[..., None] * np.ones(3, np.int64),
-            colours[rng.integers(0, 2, (h, w))],
-            np.where((y < h // 2)[..., None], colours[x % period], colours[y % period]),
-        ][number % 7]
-        arrays.append(np.ascontiguousarray(array, np.uint8))
-    return arrays
 
 
 @pytest.mark.parametrize(
@@ -107,7 +54,7 @@ def test_pdq_equals_the_reference_on_golden_arrays(row: dict[str, Any]) -> None:
 
 def all_orientations(pixels: NDArray[np.uint8]) -> tuple[list[str], int]:
     out = np.empty((8, 4), np.uint64)
-    quality = kernels.pdq(pixels, kernels.DCT, out)
+    quality = kernels.pdq(pixels, pdq_numpy.DCT, out)
     return ["".join(f"{int(word):016x}" for word in row) for row in out], quality
 
 

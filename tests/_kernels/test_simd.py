@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashmatch._kernels import simd
+from hashmatch._kernels import products, simd
 from hashmatch._kernels.jit import kernel
 
 JIT = not os.environ.get("NUMBA_DISABLE_JIT")
@@ -29,6 +29,52 @@ def compiled_near(columns: Any, first: int, heads: Any, query: int, limit: int) 
 @kernel
 def compiled_trailing_zeros(mask: Any) -> Any:
     return simd.trailing_zeros(mask)
+
+
+@kernel
+def compiled_above(values: Any, first: int, threshold: Any) -> Any:
+    return simd.above(values, first, threshold)
+
+
+@kernel
+def compiled_times(left: Any, right: Any, out: Any) -> None:
+    products.times(left, right, out)
+
+
+@kernel
+def compiled_times_in_order(left: Any, right: Any, out: Any) -> None:
+    products.times_in_order(left, right, out)
+
+
+@given(seed=st.integers(0, 2**32), first=st.integers(0, 5), scale=st.sampled_from([1e-30, 1.0]))
+def test_above_is_its_twin(seed: int, first: int, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    values = (rng.integers(-3, 4, 64 + first) * scale).astype(np.float32)
+    values[rng.integers(64 + first)] = -0.0
+    for threshold in (np.float32(0), values[-1], values[first]):
+        mask = int(compiled_above(values, first, threshold))
+        assert mask == int(simd.above(values, first, threshold))
+        assert [mask >> i & 1 for i in range(64)] == (values[first:] > threshold).tolist()
+
+
+@pytest.mark.parametrize("rows", [4, 16])
+@pytest.mark.parametrize("terms", [4, 20, 80])
+@pytest.mark.parametrize("columns", [4, 12, 16, 28, 64])
+def test_products_are_their_twin_to_the_last_bit(rows: int, terms: int, columns: int) -> None:
+    rng = np.random.default_rng(rows * terms + columns)
+    left = rng.standard_normal((rows, terms), np.float32)
+    right = rng.standard_normal((terms, columns), np.float32)
+    out = np.full((2, rows, columns), np.nan, np.float32)
+    compiled_times(left, right, out[0])
+    products.times(left, right, out[1])
+    assert out[0].tobytes() == out[1].tobytes()
+    np.testing.assert_allclose(out[0], left.astype(float) @ right, atol=1e-4)
+    left, right = left[:, 1:].copy(), right[1:]  # any number of terms
+    compiled_times_in_order(left, right, out[0])
+    products.times_in_order(left, right, out[1])
+    assert out[0].tobytes() == out[1].tobytes()
+    in_order = np.cumsum(left[:, :, None] * right, axis=1, dtype=np.float32)[:, -1]
+    assert out[0].tobytes() == in_order.tobytes()
 
 
 @pytest.mark.parametrize("length", [1, 2, 4])
@@ -72,3 +118,11 @@ def test_other_arrays_are_refused() -> None:
             compiled_near(columns, 0, good, 0, 1)
     with pytest.raises(TypingError):
         compiled_trailing_zeros(np.int32(1))
+    square = np.zeros((16, 16), np.float32)
+    for refused in (square.astype(np.float64), square[:, ::2], square[0]):
+        with pytest.raises(TypingError):
+            compiled_times(refused, square, square)
+    with pytest.raises(TypingError):
+        compiled_above(square, 0, np.float32(0))
+    with pytest.raises(TypingError):
+        compiled_above(square[0], 0, 0.0)

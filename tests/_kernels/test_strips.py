@@ -63,3 +63,34 @@ def test_zeros_begin_on_a_cache_line() -> None:
         assert values.shape == (count, width)
         assert values.ctypes.data % 64 == 0
         assert not values.any()
+
+
+@kernel
+def wrongly_divided(divisor: np.float32) -> int:
+    """Return how many of all mantissas `quotient` divides otherwise than the processor does."""
+    reciprocal = np.float32(1.0) / divisor
+    values = np.empty(4096, np.uint32)
+    wrong = 0
+    for first in range(0, 1 << 23, 4096):
+        for k in range(4096):
+            values[k] = np.uint32(0x3F800000 + first + k)
+        floats = values.view(np.float32)
+        for k in range(4096):
+            wrong += pdq_reduce.quotient(floats[k], divisor, reciprocal) != floats[k] / divisor
+    return wrong
+
+
+@pytest.mark.skipif(not JIT, reason="without a compiler it is a division")
+def test_quotients_are_rounded_as_divisions_are() -> None:
+    largest = 256  # of a picture whose side is 2^15
+    for divisor in (1000, *range(1, largest + 1)):
+        assert wrongly_divided(np.float32(divisor)) == 0, divisor
+
+
+def test_small_and_no_numerators_are_divided_too() -> None:
+    divide = kernel(lambda value, by: pdq_reduce.quotient(value, by, np.float32(1.0) / by))
+    rng = np.random.default_rng(3)
+    values = (rng.random(2000) * 2.0 ** rng.uniform(-99, 24, 2000)).astype(np.float32)
+    for value in [np.float32(0), np.float32(2.0**-100), *values, *-values]:
+        for by in (np.float32(3), np.float32(5), np.float32(157), np.float32(1000)):
+            assert divide(value, by) == value / by

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import naive
 from hashmatch._kernels import lines, views
-from hashmatch._kernels.pdq_reduce import SAMPLES
+from hashmatch._kernels.pdq_numpy import SAMPLES
 from hashmatch._kernels.regions import regions
 from hashmatch.hashers.pdq import Pdq
 from hashmatch.hashing.lines import LEAST, QUOTAS, SMALLEST
@@ -136,12 +136,21 @@ def is_near(boxes: list[list[float]], wanted: tuple[float, ...]) -> bool:
     return any(np.abs(np.subtract(box, wanted)).max() < 1 for box in boxes)
 
 
-def test_a_picture_on_a_ground_is_found_and_what_has_its_margin_is_not() -> None:
+def test_a_picture_on_a_ground_is_found() -> None:
     grey = np.full((120, 160), 200, np.float32)
     grey[10:90, 40:130] = 40 + noise(3, 80, 90) / 5
+    assert is_near(found(grey), (10, 40, 90, 130))
+
+
+def test_a_picture_whose_sky_is_blank_is_found() -> None:
+    """Its sky looks as a gap in a collage does, and ends at a line as one does."""
+    grey = np.empty((120, 160), np.float32)
+    grey[:60] = 30 + noise(1, 60, 160) / 6
+    grey[60:67] = 240
+    grey[67:] = 120 + noise(2, 53, 160) / 6
     boxes = found(grey)
-    assert is_near(boxes, (10, 40, 90, 130))
-    assert not is_near(boxes, (0, 40, 90, 130))
+    assert is_near(boxes, (60, 0, 120, 160))
+    assert is_near(boxes, (67, 0, 120, 160))
 
 
 @pytest.mark.parametrize("gap", [0, 3, 8])

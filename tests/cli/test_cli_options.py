@@ -178,3 +178,27 @@ def test_what_help_says_is_what_holds() -> None:
     assert given
     for name, field in options_of_commands.VIDEO_THRESHOLDS.items():
         assert re.search(rf"\b{name}\b.*?default: {getattr(thresholds, field):g}\]", given), name
+
+
+def test_what_is_said_of_one_thing_is_said_once() -> None:
+    """Of two values for one name, the first would be lost without a word."""
+    seen = 0
+    for command in LEAVES.values():
+        for each in command.params:
+            if isinstance(each, click.Option) and isinstance(each.type, Pair) and each.multiple:
+                pairs = [next(p for p in EXAMPLES if _takes(each, p))] * 2
+                with pytest.raises(click.BadParameter, match="twice"):
+                    each.process_value(click.Context(command), pairs)
+                seen += 1
+    assert seen > 5
+
+
+EXAMPLES = ("entry=0.8", "pdq=20", "rayé=withdrawn", "privacy_group=1", "A1=48h")
+
+
+def _takes(option: click.Option, pair: str) -> bool:
+    try:
+        option.process_value(click.Context(click.Command("a")), [pair])
+    except click.BadParameter:
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -10,10 +11,11 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from http.client import HTTPException
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +27,12 @@ from hashmatch.errors import StoreError
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.service.banks import Banks
 from hashmatch.service.database import lock_file
+from hashmatch.service.fetch import Fetcher
 from hashmatch.service.missed import Journal, MissedItems, check_missed
+from hashmatch.service.recent import Recent
+from hashmatch.service.snapshots import Snapshots
+from hashmatch.store.encryption import ListKey
+from hashmatch.testing import hash_list, random_hashes
 from processes import PATIENCE, Process, wait_for
 from service_program import Answer, Program, service
 
@@ -322,3 +329,82 @@ def test_runs_that_are_killed_at_any_moment_lose_and_double_nothing(tmp_path: Pa
     assert sorted(keys) == sorted(names)
     with sqlite3.connect(path) as left_over:
         assert left_over.execute("SELECT count(*) FROM item").fetchone() == (0,)
+
+
+@contextmanager
+def serving_one_file(path: str, data: bytes) -> Iterator[str]:
+    """Serve one file on loopback; yield the address that it is below."""
+
+    class Files(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = data if self.path == path else b""
+            self.send_response(200 if body else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Files) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_pictures_named_by_their_address_are_fetched_again(tmp_path: Path) -> None:
+    """What could not be fetched for a while is not lost because it had no other name."""
+    path = tmp_path / "missed.db"
+    journal = Journal(str(path), "one")
+    with serving_one_file("/a.png", PICTURE) as root:
+        for key in (f"{root}/a.png", f"{root}/gone.png", "http://127.0.0.2/a.png"):
+            journal.miss(key, "", "profile_photo", "the server did not answer").result()
+        journal.close()
+        found: list[ReviewRecord] = []
+        with closing(MissedItems(str(path))) as items:
+            fetcher = Fetcher([root], ["127.0.0.1"])
+            counts = check_missed(items, matcher("1"), found.append, fetcher=fetcher)
+            fetcher.close()
+        assert counts == {"match": 1}
+        assert [record.item.key for record in found] == [f"{root}/a.png"]
+        assert missed(path) == {
+            f"{root}/gone.png": "cannot fetch the picture: the server answered 404.",
+            "http://127.0.0.2/a.png": "the server did not answer",
+        }
+
+
+def test_what_was_missed_is_found_by_a_later_listing(tmp_path: Path) -> None:
+    path, key = tmp_path / "missed.db", ListKey(bytes(range(32)))
+    filled(path, ["a"])
+    none = hm.Matcher(hash_list(random_hashes(hm.HashSpec("pdq", 256), 5, seed=1)))
+    recent = Recent(str(tmp_path / "recent.db"), key)
+    with closing(MissedItems(str(path))) as items:
+        assert check_missed(items, none, lambda r: pytest.fail("added"), recent=recent) == {
+            "no_match": 1
+        }
+    found: list[ReviewRecord] = []
+    snapshots = Snapshots(lambda lists: hm.Matcher(*lists), fixed=[hm.read_list(DEMO)])
+    snapshots.open()
+    assert snapshots.current
+    assert recent.catch_up(snapshots.current, snapshots.make, found.append) == 1
+    assert [record.item.key for record in found] == ["a"]
+    recent.close()
+
+
+def test_pictures_that_are_gone_are_settled_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "missed.db"
+    journal = Journal(str(path), "one")
+    for key, reason in (("a", "there is no picture"), ("b", "too many"), ("c", "there is none")):
+        journal.miss(key, "7", "profile_photo", reason).result()
+    journal.close()
+    settle = ("missed", "settle", path)
+    assert "Give a KEY" in run(*settle).said
+    by_reason = run(*settle, "--reason-prefix", "there is no picture", "--json")
+    assert json.loads(by_reason.out) == {
+        "key": "a", "version": "7", "surface": "profile_photo", "reason": "there is no picture",
+        "has_bytes": False, "outcome": "failed",
+    }  # fmt: skip
+    by_key = run(*settle, "c", "z")
+    assert by_key.out == b"c: failed, there is none\n"
+    assert "cannot settle z" in by_key.said
+    assert missed(path) == {"b": "too many"}

@@ -13,7 +13,7 @@ import uvicorn
 
 from hashmatch.service.admission import Admission, Busy
 from hashmatch.service.app import application
-from hashmatch.service.connections import Protocol
+from hashmatch.service.connections import MAX_UNREAD, Protocol
 from hashmatch.service.missed import Journal, Picture
 from hashmatch.service.service import Limits, Service
 from processes import PATIENCE
@@ -278,5 +278,56 @@ def test_who_waits_for_too_long_is_refused_after_all() -> None:
         free.set()
         assert await first
         admission.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1000, 100_000])
+def test_the_body_of_a_refused_picture_is_skipped_wherever_it_is_cut(size: int) -> None:
+    """What follows is answered, in order, as if the bodies had been parsed."""
+    body = b"POST / HTTP/1.1\r\n\r\n" * 20  # it looks like requests, and is none
+    head = HEAD.format("a").replace("9\r\n\r\n", f"{len(body)}\r\n\r\n").encode()
+    chunked = HEAD.format("b").replace("content-length: 9", "transfer-encoding: chunked").encode()
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    sent = (head + body + HEALTH) * 2 + chunked + chunks + HEALTH
+
+    async def run() -> None:
+        running = Running()
+        running.admission.inside = ROOM
+        protocol, transport = running.connect()
+        for begin in range(0, len(sent), size):
+            protocol.data_received(sent[begin : begin + size])
+        assert transport.statuses == [503, 200] * 3
+        assert not transport.is_closed
+
+    asyncio.run(run())
+
+
+def test_a_body_that_has_no_end_is_not_read_for_ever() -> None:
+    async def run() -> None:
+        running = Running()
+        running.admission.inside = ROOM
+        protocol, transport = running.connect()
+        length = 2 * MAX_UNREAD
+        protocol.data_received(HEAD.format("a").replace("9\r\n", f"{length}\r\n").encode())
+        assert transport.statuses == [503]
+        part = bytes(2**20)
+        for _ in range(length // len(part)):
+            if not transport.is_closed:
+                protocol.data_received(part)
+        assert transport.is_closed
+
+    asyncio.run(run())
+
+
+def test_after_what_is_no_request_nothing_is_answered() -> None:
+    async def run() -> None:
+        running = Running()
+        running.admission.inside = ROOM
+        protocol, transport = running.connect()
+        bad = HEAD.format("a").replace("9\r\n", "9\r\ncontent-length: 8\r\n").encode()
+        protocol.data_received(bad + b"123456789" + HEALTH)
+        assert transport.statuses == [400]
+        assert transport.is_closed
 
     asyncio.run(run())

@@ -26,7 +26,8 @@ import numpy as np
 
 from hashmatch._kernels.framings import axis
 from hashmatch._kernels.jit import kernel
-from hashmatch._kernels.pdq_bits import COEFFICIENTS, above_median, in_all_orientations
+from hashmatch._kernels.pdq_bits import above_median, in_all_orientations
+from hashmatch._kernels.pdq_numpy import COEFFICIENTS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

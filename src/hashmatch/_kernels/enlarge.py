@@ -22,7 +22,8 @@ import numpy as np
 
 from hashmatch._kernels.jit import kernel
 from hashmatch._kernels.pdq import hash_samples
-from hashmatch._kernels.pdq_reduce import SAMPLES, luma
+from hashmatch._kernels.pdq_numpy import SAMPLES
+from hashmatch._kernels.pdq_reduce import luma
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch._kernels.jit import kernel
-from hashmatch._kernels.pdq_bits import COEFFICIENTS, above_median, in_all_orientations
+from hashmatch._kernels.pdq_bits import above_median, in_all_orientations
+from hashmatch._kernels.pdq_numpy import COEFFICIENTS
+from hashmatch._kernels.products import times
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,36 +44,6 @@ def axis(first: float, last: float, cells: int, margin: int) -> NDArray[np.float
 
 
 @kernel
-def times(
-    left: NDArray[np.float32], right: NDArray[np.float32], first: int, out: NDArray[np.float32]
-) -> None:
-    """Write ``left @ right``, from column `first` of `right` on, to `out` of shape (m, n).
-
-    ::
-
-        for i, j in np.ndindex(out.shape):
-            out[i, j] = sum(left[i, k] * right[k, first + j] for k in range(left.shape[1]))
-
-    Two rows and four terms a pass, so that few values are loaded and sums rarely stored. `left` has
-    an even number of rows, and of columns a multiple of four.
-    """
-    columns = out.shape[1]
-    for i in range(0, left.shape[0], 2):
-        upper, lower = out[i], out[i + 1]
-        upper[:] = np.float32(0.0)
-        lower[:] = np.float32(0.0)
-        for k in range(0, left.shape[1], 4):
-            a, b, c, d = left[i, k], left[i, k + 1], left[i, k + 2], left[i, k + 3]
-            e, f, g, h = left[i + 1, k], left[i + 1, k + 1], left[i + 1, k + 2], left[i + 1, k + 3]
-            row0, row1 = right[k][first:], right[k + 1][first:]
-            row2, row3 = right[k + 2][first:], right[k + 3][first:]
-            for j in range(columns):
-                v0, v1, v2, v3 = row0[j], row1[j], row2[j], row3[j]
-                upper[j] += (a * v0 + b * v1) + (c * v2 + d * v3)
-                lower[j] += (e * v0 + f * v1) + (g * v2 + h * v3)
-
-
-@kernel
 def coefficients(
     picture: NDArray[np.float32],
     rows: NDArray[np.float32],
@@ -88,8 +60,8 @@ def coefficients(
     out : ndarray of float32
     """
     half = np.empty((COEFFICIENTS, picture.shape[1]), np.float32)
-    times(rows, picture, 0, half)
-    times(half, columns, 0, out)
+    times(rows, picture, half)
+    times(half, columns, out)
 
 
 @kernel
@@ -98,6 +70,7 @@ def framed(
     rows: NDArray[np.float32],
     columns: NDArray[np.float32],
     starts: NDArray[np.int64],
+    sides: NDArray[np.int64],
     places: NDArray[np.int64],
     oriented: NDArray[np.bool_],
     out: NDArray[np.uint64],
@@ -110,31 +83,27 @@ def framed(
         With its margins.
     rows : ndarray of float32, shape (r, 16, n)
         `axis` of each pair of upper and lower edges.
-    columns : ndarray of float32, shape (n, q * 16)
-        `axis` of left and right edges, transposed, for each of the q framings.
+    columns : ndarray of float32, shape (c, n, 16)
+        `axis` of each pair of left and right edges, transposed.
     starts : ndarray of int64, shape (r + 1,)
         Framings ``starts[i]`` to ``starts[i + 1]`` have ``rows[i]``.
+    sides : ndarray of int64, shape (q,)
+        Which of `columns` each of the q framings has.
     places, oriented : ndarray of int64 and bool, shape (q,)
         Where each one's hash goes, and whether it is the first of those in all eight orientations.
     out : ndarray of uint64, shape (n, 4)
     """
     half = np.empty((COEFFICIENTS, picture.shape[1]), np.float32)
-    flat = np.empty(COEFFICIENTS * COEFFICIENTS, np.float32)
+    block = np.empty((COEFFICIENTS, COEFFICIENTS), np.float32)
     for i in range(rows.shape[0]):
-        times(rows[i], picture, 0, half)
-        first, last = starts[i], starts[i + 1]
-        block = np.empty((COEFFICIENTS, (last - first) * COEFFICIENTS), np.float32)
-        times(half, columns, first * COEFFICIENTS, block)
-        for framing in range(first, last):
-            left = (framing - first) * COEFFICIENTS
-            for k in range(COEFFICIENTS):
-                for j in range(COEFFICIENTS):
-                    flat[COEFFICIENTS * k + j] = block[k, left + j]
+        times(rows[i], picture, half)
+        for framing in range(starts[i], starts[i + 1]):
+            times(half, columns[sides[framing]], block)
             place = places[framing]
             if oriented[framing]:
-                in_all_orientations(flat, out[place : place + 8])
+                in_all_orientations(block.reshape(-1), out[place : place + 8])
             else:
-                above_median(flat, out[place])
+                above_median(block.reshape(-1), out[place])
 
 
 @kernel
@@ -210,8 +179,8 @@ def turned(
     across = np.ascontiguousarray(whole.T)
     for framing in range(corners.shape[0]):
         turned_samples(picture, corners[framing], samples)
-        times(whole, samples, 0, half)
-        times(half, across, 0, block)
+        times(whole, samples, half)
+        times(half, across, block)
         place = places[framing]
         if oriented[framing]:
             in_all_orientations(block.reshape(-1), out[place : place + 8])

@@ -33,8 +33,14 @@ SAME = 2
 """Lines no further apart are one."""
 WIDEST_GAP = 0.1
 """Of a side: a wider stripe of one colour is no gap in a collage."""
-PLAIN = 0.8
-"""Levels from pixel to pixel, on average, up to which a line is of one colour."""
+PLAIN = 1.5
+"""Levels by which the cells of a line of one colour differ from their mean, as a square root."""
+ALIKE = 0.7
+"""Cells by which boxes differ less that are hashed alike."""
+CROSSING = 6
+"""Seams that are looked for across a strip of a collage: three gaps, or six pictures without."""
+STRIPE = 0.25
+"""What a box with a stripe of one colour along a side is worth: it may be a blank sky."""
 
 
 @kernel
@@ -96,6 +102,20 @@ def peaks(profile: Floats, least: float, out: NDArray[np.int64]) -> int:
 
 
 @kernel
+def excesses(profile: Floats) -> Floats:
+    """Return by how much each line of a profile is above what is beside it, on either side."""
+    length = profile.shape[0]
+    out = np.zeros(length, np.float32)
+    for y in range(2, length - 2):
+        before, after = profile[y], profile[y]
+        for k in range(NEAR, FAR + 1):
+            before = min(before, profile[max(y - k, 0)])
+            after = min(after, profile[min(y + k, length - 1)])
+        out[y] = profile[y] - max(before, after)
+    return out
+
+
+@kernel
 def candidates(across: Floats, most_whole: int, most_runs: int, least: float) -> NDArray[np.int64]:
     """Return the rows of a picture, given transposed, that may be a side of a box, sorted.
 
@@ -105,15 +125,8 @@ def candidates(across: Floats, most_whole: int, most_runs: int, least: float) ->
     height = across.shape[1]
     whole, run = np.empty(height, np.float32), np.empty(height, np.float32)
     profiles(across, whole, run)
-    excess = np.zeros(height, np.float32)
-    for y in range(2, height - 2):
-        before, after = whole[y], whole[y]
-        for k in range(NEAR, FAR + 1):
-            before = min(before, whole[max(y - k, 0)])
-            after = min(after, whole[min(y + k, height - 1)])
-        excess[y] = whole[y] - max(before, after)
     found = np.empty(most_whole + most_runs, np.int64)
-    count = peaks(excess, least, found[:most_whole])
+    count = peaks(excesses(whole), least, found[:most_whole])
     more = np.empty(most_runs, np.int64)
     for k in range(peaks(run, least / 8.0, more)):
         is_new = True
@@ -170,7 +183,7 @@ def excess_of(sums: NDArray[np.float64], first: int, last: int) -> float:
 
 @kernel
 def sums_between(grey: Floats, ends: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return how much the row midway between neighbouring lines varies, up to each column.
+    """Return the sums of the row midway between neighbouring lines, and of its squares.
 
     Parameters
     ----------
@@ -180,24 +193,35 @@ def sums_between(grey: Floats, ends: NDArray[np.int64]) -> NDArray[np.float64]:
 
     Returns
     -------
-    ndarray of float64, shape (n - 1, w + 1)
-        Infinite where the lines are more than `WIDEST_GAP` apart.
+    ndarray of float64, shape (n - 1, 2, w + 1)
+        Up to each column; squares are infinite where the lines are more than `WIDEST_GAP` apart.
     """
     height, width = grey.shape
-    out = np.full((ends.shape[0] - 1, width + 1), np.inf)
+    out = np.zeros((ends.shape[0] - 1, 2, width + 1))
     for i in range(ends.shape[0] - 1):
-        if ends[i + 1] - ends[i] <= WIDEST_GAP * height:
-            row = grey[(ends[i] + ends[i + 1]) // 2]
-            out[i, :2] = 0.0
-            for x in range(1, width):
-                out[i, x + 1] = out[i, x] + abs(np.float64(row[x]) - np.float64(row[x - 1]))
+        if ends[i + 1] - ends[i] > WIDEST_GAP * height:
+            out[i, 1, 1:] = np.inf
+            continue
+        row = grey[(ends[i] + ends[i + 1]) // 2]
+        for x in range(width):
+            value = np.float64(row[x])
+            out[i, 0, x + 1] = out[i, 0, x] + value
+            out[i, 1, x + 1] = out[i, 1, x] + value * value
     return out
 
 
 @kernel
 def is_plain(sums: NDArray[np.float64], first: int, last: int) -> bool:
     """Return whether a row is of one colour between two columns; `sums` as in `sums_between`."""
-    return bool(sums[last] - sums[first + 1] < PLAIN * (last - first))
+    if sums[1, -1] == np.inf:
+        return False
+    # What is at the ends is mixed with what is beside it.
+    a, b = first + 1, last - 1
+    if b - a < 2:
+        return False
+    mean = (sums[0, b] - sums[0, a]) / (b - a)
+    spread = (sums[1, b] - sums[1, a]) / (b - a) - mean * mean
+    return bool(spread < PLAIN * PLAIN)
 
 
 @kernel
@@ -329,7 +353,9 @@ def boxes(
                         or is_plain(gap_columns[j], top, bottom)
                         or is_plain(gap_columns[e - 1], top, bottom)
                     ):
-                        continue
+                        weakest *= STRIPE
+                        if weakest <= scores[sides, at]:
+                            continue
                     scores[sides, at] = weakest
                     chosen[sides, at, 0], chosen[sides, at, 1] = top, left
                     chosen[sides, at, 2], chosen[sides, at, 3] = bottom, right
@@ -350,3 +376,136 @@ def boxes(
                 out[count, 3] = place(across, right, top, bottom) if sides & 8 else extent[1]
                 count += 1
     return count
+
+
+@kernel
+def step_sums(grey: Floats) -> NDArray[np.float64]:
+    """Return the sums of the steps from left to right, of all rows above each row, (h + 1, w)."""
+    height, width = grey.shape
+    out = np.zeros((height + 1, width))
+    for y in range(height):
+        row = grey[y]
+        out[y + 1, 0], out[y + 1, width - 1] = 0.0, 0.0
+        for x in range(1, width - 1):
+            size = min(abs(row[x + 1] - row[x - 1]), np.float32(MOST))
+            out[y + 1, x] = out[y, x] + np.float64(size)
+    return out
+
+
+@kernel
+def settled(grey: Floats, line: int, first: int, last: int, inwards: int) -> float:
+    """Return where a picture ends that has row `line` as a side, behind a gap that begins there.
+
+    `inwards` is 1 if the picture is below the line, and -1 if it is above. A gap is of one colour;
+    what is wider than `WIDEST_GAP` is none.
+    """
+    height = grey.shape[0]
+    y = line
+    for k in range(int(WIDEST_GAP * height) + 2):
+        y = line + inwards * k
+        if y < 1 or y > height - 2:
+            return place(grey, line, first, last)
+        total, squares, count = 0.0, 0.0, 0
+        for x in range(first + 2, last - 2):
+            value = np.float64(grey[y, x])
+            total, squares, count = total + value, squares + value * value, count + 1
+        is_flat = count > 0 and squares / count - (total / count) ** 2 < PLAIN * PLAIN
+        if not is_flat and k > 0:
+            return place(grey, line if k == 1 else y, first, last)
+    return place(grey, line, first, last)
+
+
+@kernel
+def settled_boxes(
+    grey: Floats,
+    across: Floats,
+    scores: NDArray[np.float64],
+    found: NDArray[np.int64],
+    extent: NDArray[np.float64],
+    smallest: float,
+    out: NDArray[np.float64],
+) -> int:
+    """Write the boxes with the highest scores, without the gaps beside them; return how many.
+
+    `found` is (n, 4), in lines; the other arguments are those of `cells`.
+    """
+    height, width = grey.shape
+    kept = 0
+    for at in np.argsort(-scores, kind="mergesort"):
+        if kept == out.shape[0]:
+            break
+        top, left, bottom, right = found[at]
+        box = out[kept]
+        box[0] = settled(grey, top, left, right, 1) if top > 0 else 0.0
+        box[1] = settled(across, left, top, bottom, 1) if left > 0 else 0.0
+        box[2] = settled(grey, bottom, left, right, -1) if bottom < height else extent[0]
+        box[3] = settled(across, right, top, bottom, -1) if right < width else extent[1]
+        is_new = box[2] - box[0] >= smallest * height and box[3] - box[1] >= smallest * width
+        for other in out[:kept]:
+            is_new = is_new and np.abs(other - box).max() >= ALIKE
+        if is_new:
+            kept += 1
+    return kept
+
+
+@kernel
+def cells(
+    grey: Floats,
+    across: Floats,
+    rows: NDArray[np.int64],
+    extent: NDArray[np.float64],
+    least: float,
+    smallest: float,
+    out: NDArray[np.float64],
+) -> int:
+    """Write the pictures that lie beside each other in the rows of a collage; return how many.
+
+    Where a row of pictures ends, the whole of the collage steps, and where a picture in it ends,
+    the whole of that row: within it seams stand out that the other rows hide. The arguments are
+    those of `boxes`; `out` is (n, 4), for top, left, bottom and right, the best first.
+    """
+    height, width = grey.shape
+    sums = sums_along(grey, rows)
+    seams = np.empty(rows.shape[0] + 2, np.int64)
+    seams[0], ends = -1, 1
+    for i in range(rows.shape[0]):
+        if excess_of(sums[i], 0, width) > least:
+            seams[ends] = i
+            ends += 1
+    if ends == 1:
+        return 0
+    steps = step_sums(grey)
+    crossing, xs = np.empty(CROSSING, np.int64), np.empty(CROSSING + 2, np.int64)
+    most = (ends + 1) * ends // 2 * (CROSSING + 2) * (CROSSING + 1) // 2
+    scores, found, count = np.empty(most), np.empty((most, 4), np.int64), 0
+    for i in range(ends):
+        for k in range(i + 1, ends + 1):
+            top = rows[seams[i]] if i > 0 else 0
+            bottom = rows[seams[k]] if k < ends else height
+            if bottom - top < smallest * height or (i == 0 and k == ends):
+                continue
+            profile = ((steps[bottom] - steps[top]) / (bottom - top)).astype(np.float32)
+            excess = excesses(profile)
+            m = peaks(excess, least, crossing)
+            xs[0], xs[m + 1] = 0, width
+            xs[1 : m + 1] = np.sort(crossing[:m])
+            for j in range(m + 1):
+                for e in range(j + 1, m + 2):
+                    left, right = xs[j], xs[e]
+                    if right - left < smallest * width or (j == 0 and e == m + 1):
+                        continue
+                    weakest = MOST
+                    if j > 0:
+                        weakest = np.float64(excess[left])
+                    if e <= m:
+                        weakest = min(weakest, np.float64(excess[right]))
+                    if i > 0:
+                        weakest = min(weakest, excess_of(sums[seams[i]], left, right))
+                    if k < ends:
+                        weakest = min(weakest, excess_of(sums[seams[k]], left, right))
+                    if weakest > least:
+                        scores[count] = weakest
+                        found[count, 0], found[count, 1] = top, left
+                        found[count, 2], found[count, 3] = bottom, right
+                        count += 1
+    return settled_boxes(grey, across, scores[:count], found[:count], extent, smallest, out)

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hashmatch._kernels.framings import times
 from hashmatch._kernels.jit import kernel
-from hashmatch._kernels.pdq_bits import COEFFICIENTS, above_median
+from hashmatch._kernels.pdq_bits import above_median
+from hashmatch._kernels.pdq_numpy import COEFFICIENTS
+from hashmatch._kernels.products import ROWS as AT_ONCE
+from hashmatch._kernels.products import times, times_in_order
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,16 +34,13 @@ BEYOND = 0.75
 class Membrane(NamedTuple):
     """What fills a disc of one radius, wherever it is, in cells, which need not be square.
 
-    The disc lies in a rectangle of ``height`` and ``width`` cells: of its row i the ``lengths[i]``
-    cells from ``firsts[i]`` on, n in all. ``ring`` (p, 2) are the points around it, from its
-    centre; ``waves`` (p, w) gives the strength of each wave from the values at these points, and
-    ``fill`` (w, n) a wave's values in the cells.
+    The disc lies in a rectangle of cells, of which ``inside`` (h, w) is 1 for those within it, else
+    0. ``ring`` (p, 2) are the points around it, from its centre; ``waves`` (p, v) gives the
+    strength of each wave from the values at these points, a few being none; and ``fill`` (v, h * w)
+    is a wave's values in the cells, 0 in those that are not within the disc.
     """
 
-    height: int
-    width: int
-    firsts: NDArray[np.int64]
-    lengths: NDArray[np.int64]
+    inside: NDArray[np.float32]
     ring: NDArray[np.float32]
     waves: NDArray[np.float32]
     fill: NDArray[np.float32]
@@ -53,22 +52,30 @@ def membrane(down: float, across: float) -> Membrane:
     height, width = (4 * math.ceil(radius / 2) for radius in (down, across))  # as `times` takes it
     places = [np.arange(side) + 0.5 - side / 2 for side in (height, width)]
     y, x = (each.ravel() for each in np.meshgrid(*places, indexing="ij"))
-    within = np.hypot(y / down, x / across) < 1
+    inside = np.hypot(y / down, x / across) < 1
     to_ring = down + BEYOND, across + BEYOND
-    y, x = y[within] / to_ring[0], x[within] / to_ring[1]
+    y, x = y / to_ring[0], x / to_ring[1]
     angles = 2 * math.pi * np.arange(POINTS) / POINTS
     number = np.arange(1, WAVES + 1)[:, None]
-    waves = [np.full((1, POINTS), 0.5), np.cos(number * angles), np.sin(number * angles)]
+    none = np.zeros((-(1 + 2 * WAVES) % AT_ONCE, 1))  # `times` takes a multiple of so many waves
+    waves = [
+        np.full((1, POINTS), 0.5),
+        np.cos(number * angles),
+        np.sin(number * angles),
+        none.repeat(POINTS, 1),
+    ]
     fading, turn = np.hypot(y, x) ** number, number * np.arctan2(y, x)
-    fill = [np.ones((1, len(y))), fading * np.cos(turn), fading * np.sin(turn)]
+    fill = [
+        np.ones((1, len(y))),
+        fading * np.cos(turn),
+        fading * np.sin(turn),
+        none.repeat(len(y), 1),
+    ]
     return Membrane(
-        height,
-        width,
-        within.reshape(height, width).argmax(axis=1),
-        within.reshape(height, width).sum(axis=1),
+        inside.reshape(height, width).astype(np.float32),
         np.ascontiguousarray(np.stack([np.sin(angles), np.cos(angles)], 1) * to_ring, np.float32),
         np.ascontiguousarray(np.concatenate(waves).T * (2 / POINTS), np.float32),
-        np.ascontiguousarray(np.concatenate(fill), np.float32),
+        np.ascontiguousarray(np.concatenate(fill) * inside, np.float32),
     )
 
 
@@ -90,10 +97,7 @@ def without_discs(
     picture: NDArray[np.float32],
     whole: NDArray[np.float32],
     centres: NDArray[np.int64],
-    height: int,
-    width: int,
-    firsts: NDArray[np.int64],
-    lengths: NDArray[np.int64],
+    inside: NDArray[np.float32],
     ring: NDArray[np.float32],
     waves: NDArray[np.float32],
     fill: NDArray[np.float32],
@@ -108,14 +112,15 @@ def without_discs(
         `hashmatch._kernels.framings.axis` of the picture without a margin.
     centres : ndarray of int64, shape (q, 2)
         Of the discs, in the picture: the corner between cells, (down, across).
-    height, width, firsts, lengths, ring, waves, fill
+    inside, ring, waves, fill
         A `Membrane`.
     out : ndarray of uint64, shape (q, 4)
     """
+    height, width = inside.shape
     n, around = picture.shape[0], max(height, width) // 2
     half, block = np.empty((COEFFICIENTS, n), np.float32), np.empty((16, 16), np.float32)
-    times(whole, picture, 0, half)
-    times(half, np.ascontiguousarray(whole.T), 0, block)
+    times(whole, picture, half)
+    times(half, np.ascontiguousarray(whole.T), block)
     known = block.reshape(-1).copy()
     # Around the picture there is nothing, so that discs may reach beyond it.
     padded = np.zeros((n + 2 * around, n + 2 * around), np.float32)
@@ -124,37 +129,49 @@ def without_discs(
     columns[around : around + n] = whole.T
     rows = np.zeros((COEFFICIENTS, n + 2 * around), np.float32)
     rows[:, around : around + n] = whole
-    values = np.empty(fill.shape[1], np.float32)
-    strength = np.empty(fill.shape[0], np.float32)
-    change = np.zeros((height, width), np.float32)
+    strengths = strengths_of(picture, centres, ring, waves)
+    filled = np.empty((AT_ONCE, height * width), np.float32)
     narrow = np.empty((COEFFICIENTS, width), np.float32)
     beside = np.empty((COEFFICIENTS, height), np.float32)
+    before = -1
     for disc in range(centres.shape[0]):
-        values[:] = np.float32(0.0)
-        strength[:] = np.float32(0.0)
-        for point in range(ring.shape[0]):
-            there = sample(
+        if disc % AT_ONCE == 0:
+            times_in_order(strengths[disc : disc + AT_ONCE], fill, filled)
+        change = filled[disc % AT_ONCE].reshape(height, width)
+        top = centres[disc, 0] - height // 2 + around
+        left = centres[disc, 1] - width // 2 + around
+        for i in range(height):
+            row, within, line = change[i], inside[i], padded[top + i][left:]
+            for j in range(width):
+                row[j] -= within[j] * line[j]
+        if top != before:  # discs of one row come one after the other
+            for k in range(COEFFICIENTS):
+                beside[k] = rows[k, top : top + height]
+            before = top
+        times(beside, change, narrow)
+        times(narrow, columns[left : left + width], block)
+        above_median(block.reshape(-1) + known, out[disc])
+
+
+@kernel
+def strengths_of(
+    picture: NDArray[np.float32],
+    centres: NDArray[np.int64],
+    ring: NDArray[np.float32],
+    waves: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Return how strong each wave is in each disc, from the values around it.
+
+    The shape is (n, v), n being the number of discs or, for a multiple of `AT_ONCE`, a few more.
+    """
+    there = np.zeros((-(-centres.shape[0] // AT_ONCE) * AT_ONCE, ring.shape[0]), np.float32)
+    out = np.empty((there.shape[0], waves.shape[1]), np.float32)
+    for point in range(ring.shape[0]):
+        for disc in range(centres.shape[0]):
+            there[disc, point] = sample(
                 picture,
                 np.float32(centres[disc, 0]) + ring[point, 0],
                 np.float32(centres[disc, 1]) + ring[point, 1],
             )
-            weights = waves[point]
-            for wave in range(weights.shape[0]):
-                strength[wave] += weights[wave] * there
-        for wave in range(fill.shape[0]):
-            line, value = fill[wave], strength[wave]
-            for cell in range(values.shape[0]):
-                values[cell] += value * line[cell]
-        top = centres[disc, 0] - height // 2 + around
-        left = centres[disc, 1] - width // 2 + around
-        cell = 0
-        for i in range(height):
-            line, first = padded[top + i][left:], firsts[i]
-            for j in range(lengths[i]):
-                change[i, first + j] = values[cell + j] - line[first + j]
-            cell += lengths[i]
-        for k in range(COEFFICIENTS):
-            beside[k] = rows[k, top : top + height]
-        times(beside, change, 0, narrow)
-        times(narrow, columns[left : left + width], 0, block)
-        above_median(block.reshape(-1) + known, out[disc])
+    times_in_order(there, waves, out)
+    return out

@@ -47,24 +47,25 @@ def commonest_colour(
     bits = 8 - coarse
     counts = np.zeros(1 << (3 * bits), np.int32)
     best = 0
-    for square in squares.flat:
-        if square >= 0:
-            key = coarse_key(square, coarse)
+    for each in squares.flat:
+        if each >= 0:
+            key = coarse_key(int(each), coarse)
             counts[key] += 1
             if counts[key] > counts[best]:
                 best = key
     red, green, blue = 0, 0, 0
-    for square in squares.flat:
+    for each in squares.flat:
+        square = int(each)
         if square >= 0 and coarse_key(square, coarse) == best:
             red += square >> 16
             green += (square >> 8) & 255
             blue += square & 255
-    number = max(counts[best], 1)
+    number = max(int(counts[best]), 1)
     red, green, blue = red // number, green // number, blue // number
     found = 0
     for y in range(squares.shape[0]):
         for x in range(squares.shape[1]):
-            square = squares[y, x]
+            square = int(squares[y, x])
             marked[y, x] = (
                 square >= 0
                 and abs((square >> 16) - red) <= tolerance

@@ -11,37 +11,19 @@ median falls on either side of it by the last bit of a sum.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hashmatch._kernels.jit import kernel
-from hashmatch._kernels.pdq_bits import COEFFICIENTS, above_median, in_all_orientations
-from hashmatch._kernels.pdq_reduce import SAMPLES, luma, reduce
+from hashmatch._kernels.pdq_bits import above_median, in_all_orientations
+from hashmatch._kernels.pdq_numpy import COEFFICIENTS, SAMPLES, SMALLEST
+from hashmatch._kernels.pdq_reduce import luma, reduce
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hashmatch._kernels.pdq_reduce import Pixels
-
-SMALLEST = 5
-"""The reference hashes nothing with a shorter side: all bits zero, quality 0."""
-
-
-def _dct_matrix() -> NDArray[np.float32]:
-    """Return rows 1 to 16 of the 64-point DCT-II, in the reference's precision."""
-    scale = float(np.float32(math.sqrt(2.0 / SAMPLES)))
-    step = math.pi / 2.0 / SAMPLES
-    rows = [
-        [scale * math.cos(step * (i + 1) * (2 * j + 1)) for j in range(SAMPLES)]
-        for i in range(COEFFICIENTS)
-    ]
-    return np.array(rows, np.float32)
-
-
-DCT = _dct_matrix()
-DCT_ACROSS = np.ascontiguousarray(DCT.T)
 
 
 @kernel
@@ -108,7 +90,7 @@ def pdq(pixels: Pixels, dct: NDArray[np.float32], out: NDArray[np.uint64]) -> in
     pixels : ndarray of uint8, shape (height, width, 3), or of float32, shape (height, width)
         Contiguous; RGB, or its luma.
     dct : ndarray of float32, shape (16, 64)
-        `DCT`. An argument, since a compiled kernel would freeze a global.
+        That of `hashmatch._kernels.pdq_numpy`: a compiled kernel would freeze a global.
     out : ndarray of uint64, shape (1, 4) or (8, 4)
         The upright hash, or those of all eight orientations.
     """

@@ -12,20 +12,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch._kernels.jit import kernel
+from hashmatch._kernels.pdq_numpy import COEFFICIENTS
+from hashmatch._kernels.simd import MASK, above, popcount
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-COEFFICIENTS = 16
-"""Side of PDQ's block of coefficients: frequencies 1 to 16, in half periods a side."""
-
 
 @kernel
-def count_above(coefficients: NDArray[np.float32], threshold: np.float32) -> np.int32:
+def count_above(coefficients: NDArray[np.float32], threshold: np.float32) -> int:
     """Return how many of 256 `coefficients` are above `threshold`."""
-    count = np.int32(0)
-    for k in range(256):
-        count += np.int32(coefficients[k] > threshold)
+    count = 0
+    for first in range(0, 256, MASK):
+        count += popcount(above(coefficients, first, threshold))
     return count
 
 
@@ -76,16 +75,36 @@ def middle(coefficients: NDArray[np.float32]) -> np.float32:
 def pack(coefficients: NDArray[np.float32], threshold: np.float32, out: NDArray[np.uint64]) -> None:
     """Set the bits of `out` whose coefficients, of 256, are above `threshold`."""
     for word in range(4):
-        bits = np.uint64(0)
-        for k in range(64):
-            bits |= np.uint64(coefficients[64 * (3 - word) + k] > threshold) << np.uint64(k)
-        out[word] = bits
+        out[word] = above(coefficients, MASK * (3 - word), threshold)
 
 
 @kernel
 def above_median(coefficients: NDArray[np.float32], out: NDArray[np.uint64]) -> None:
     """Write the hash that 256 `coefficients` make to `out` (4,)."""
     pack(coefficients, middle(coefficients), out)
+
+
+@kernel
+def transposed(words: NDArray[np.uint64], out: NDArray[np.uint64]) -> None:
+    """Write the hash whose bit (i, j) is bit (j, i) of another, both of shape (4,).
+
+    A square of four squares is transposed by exchanging the two off the diagonal and transposing
+    each of the four: here from the smallest squares on, all of a size at once. A word is four rows.
+    """
+    for word in range(4):
+        bits = words[word]
+        swap = (bits ^ (bits >> np.uint64(15))) & np.uint64(0x0000_AAAA_0000_AAAA)
+        bits ^= swap ^ (swap << np.uint64(15))
+        swap = (bits ^ (bits >> np.uint64(30))) & np.uint64(0x0000_0000_CCCC_CCCC)
+        out[word] = bits ^ swap ^ (swap << np.uint64(30))
+    for upper, lower in ((3, 2), (1, 0)):
+        swap = ((out[upper] >> np.uint64(4)) ^ out[lower]) & np.uint64(0x0F0F_0F0F_0F0F_0F0F)
+        out[upper] ^= swap << np.uint64(4)
+        out[lower] ^= swap
+    for upper, lower in ((3, 1), (2, 0)):
+        swap = ((out[upper] >> np.uint64(8)) ^ out[lower]) & np.uint64(0x00FF_00FF_00FF_00FF)
+        out[upper] ^= swap << np.uint64(8)
+        out[lower] ^= swap
 
 
 @kernel
@@ -97,26 +116,18 @@ def in_all_orientations(coefficients: NDArray[np.float32], out: NDArray[np.uint6
 
     A mirrored picture has the odd frequencies of that direction negated, and coefficient 0 is
     frequency 1; a transposed one has them transposed; a rotation is both. No pixel is touched, and
-    a median is that of the transposed values as well.
+    a median is that of the transposed values as well, so that only bits are transposed.
     """
-    signed, across = np.empty(256, np.float32), np.empty(256, np.float32)
-    for flips in range(4):
-        down, beside = flips % 2 == 1, flips >= 2
-        for i in range(COEFFICIENTS):
-            odd_row = down and i % 2 == 0
-            for j in range(0, COEFFICIENTS, 2):
-                one, two = (
-                    coefficients[COEFFICIENTS * i + j],
-                    coefficients[COEFFICIENTS * i + j + 1],
-                )
-                if odd_row:
-                    one, two = -one, -two
-                if beside:
-                    one = -one
-                signed[COEFFICIENTS * i + j], signed[COEFFICIENTS * i + j + 1] = one, two
-                across[COEFFICIENTS * j + i], across[COEFFICIENTS * (j + 1) + i] = one, two
-        threshold = middle(signed)
-        # As it is, flipped top to bottom, flipped left to right, rotated by 180 degrees ...
-        pack(signed, threshold, out[(0, 4, 5, 2)[flips]])
-        # ... and each of these transposed.
-        pack(across, threshold, out[(6, 3, 1, 7)[flips]])
+    signed = coefficients.copy()
+    # As it is, flipped left to right, rotated by 180 degrees, flipped top to bottom ...
+    for flips, plain, across in ((0, 0, 6), (1, 5, 1), (2, 2, 7), (3, 4, 3)):
+        if flips % 2 == 1:
+            for k in range(0, 256, 2):
+                signed[k] = -signed[k]
+        elif flips == 2:
+            for i in range(0, COEFFICIENTS, 2):
+                row = signed[COEFFICIENTS * i : COEFFICIENTS * (i + 1)]
+                for j in range(COEFFICIENTS):
+                    row[j] = -row[j]
+        above_median(signed, out[plain])
+        transposed(out[plain], out[across])  # ... and each of these transposed.

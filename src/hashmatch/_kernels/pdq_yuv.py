@@ -31,9 +31,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch._kernels.jit import kernel
-from hashmatch._kernels.pdq import DCT, SMALLEST, gradient_quality, low_frequencies, pdq
-from hashmatch._kernels.pdq_bits import COEFFICIENTS, above_median
-from hashmatch._kernels.pdq_reduce import SAMPLES, ahead_of, centres
+from hashmatch._kernels.pdq import gradient_quality, low_frequencies, pdq
+from hashmatch._kernels.pdq_bits import above_median
+from hashmatch._kernels.pdq_numpy import COEFFICIENTS, DCT, SAMPLES, SMALLEST
+from hashmatch._kernels.pdq_reduce import ahead_of, centres
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -52,23 +52,33 @@ def votes(grey: Floats, out: NDArray[np.float32]) -> None:
     height, width = grey.shape
     out[:] = np.float32(0.0)
     per_slope = (SLOPES - 1) / (2.0 * STEEPEST)
+    # Where lines through a cell begin, by its x and their slope, for y = 0; where x is even, and so
+    # y odd, for y = 1: halves are rounded to even there too.
+    begins = np.empty((width, SLOPES), np.int64)
+    for x in range(width):
+        is_odd = 1 - x % 2
+        for k in range(SLOPES):
+            begins[x, k] = round(is_odd - (k / per_slope - STEEPEST) * (x - 0.5 * width))
+    steep = np.empty(width, np.int64)
     for y in range(1, height - 1):
         above, line, below = grey[y - 1], grey[y], grey[y + 1]
+        count = 0
         for x in range(1 + y % 2, width - 1, 2):  # every second one will do, in time
+            size = abs(below[x] - above[x])
+            beside = abs(line[x + 1] - line[x - 1])
+            steep[count] = x  # overwritten by the next, unless this one counts
+            count += (size >= np.float32(STEP)) & (beside <= np.float32(2.0 * STEEPEST) * size)
+        start = y - y % 2
+        for x in steep[:count]:
             down = below[x] - above[x]
-            size = abs(down)
-            if size < np.float32(STEP):
-                continue
             slope = -np.float64(line[x + 1] - line[x - 1]) / np.float64(down)
-            if abs(slope) > 2.0 * STEEPEST:
-                continue
             near = round((slope + STEEPEST) * per_slope)
-            darker = 1 if down < 0 else 0
-            weight = min(size, np.float32(ENOUGH))
+            weight = min(abs(down), np.float32(ENOUGH))
+            of_direction = out[1 if down < 0 else 0]
             for k in range(max(near - OFF, 0), min(near + OFF + 1, SLOPES)):
-                c = round(y - (k / per_slope - STEEPEST) * (x - 0.5 * width))
+                c = start + begins[x, k]
                 if 0 <= c < height:
-                    out[darker, k, c] += weight
+                    of_direction[k, c] += weight
 
 
 @kernel
@@ -80,17 +90,29 @@ def best_lines(counts: Floats, least: float, out: NDArray[np.float64]) -> int:
     counts : ndarray of float32, shape (SLOPES, h)
         Of one direction, as `votes` writes them; overwritten.
     least : float
-        Votes that a line has to have.
+        Votes that a line has to have, more than none.
     out : ndarray of float64, shape (n, 2)
     """
+    slopes = counts.shape[0]
+    ordered = counts.view(np.int32)  # as floats are that are not negative; compared side by side
+    most = np.empty(slopes, np.int32)
+    first, last = 0, slopes
     for count in range(out.shape[0]):
-        at = int(np.argmax(counts))
-        k, c = at // counts.shape[1], at % counts.shape[1]
+        for k in range(first, last):
+            highest = np.int32(0)
+            for votes_for_it in ordered[k]:
+                highest = max(highest, votes_for_it)
+            most[k] = highest
+        k = int(np.argmax(most))
+        c = 0
+        while ordered[k, c] != most[k]:
+            c += 1
         if counts[k, c] < least:
             return count
         out[count, 0] = c
         out[count, 1] = k * (2.0 * STEEPEST) / (SLOPES - 1) - STEEPEST
-        counts[max(k - 4, 0) : k + 5, max(c - 2, 0) : c + 3] = np.float32(0.0)
+        first, last = max(k - 4, 0), min(k + 5, slopes)
+        counts[first:last, max(c - 2, 0) : c + 3] = np.float32(0.0)
     return int(out.shape[0])
 
 
@@ -121,9 +143,13 @@ def edges_along(grey: Floats, line: NDArray[np.float64], darker: int) -> NDArray
     """
     width = grey.shape[1]
     out = np.zeros(width + 1)
+    sign = np.float32(-1.0 if darker else 1.0)
     for x in range(0, width, 2):
-        y = line[0] + line[1] * (x - 0.5 * width)
-        is_edge = edge_at(grey, y, x, darker) >= 0
+        middle = round(line[0] + line[1] * (x - 0.5 * width))
+        steepest = np.float32(0.0)
+        for row in range(max(middle - 2, 1), min(middle + 3, grey.shape[0] - 1)):  # as `edge_at`
+            steepest = max(steepest, sign * (grey[row + 1, x] - grey[row - 1, x]))
+        is_edge = steepest >= np.float32(STEP)
         out[x + 1] = out[x] + is_edge
         if x + 2 <= width:
             out[x + 2] = out[x + 1] + is_edge
@@ -167,6 +193,109 @@ def crossing(
 
 
 @kernel
+def find_lines(
+    grey: Floats,
+    across: Floats,
+    smallest: float,
+    lines: NDArray[np.float64],
+    counts: NDArray[np.int64],
+) -> bool:
+    """Write the lines with the most votes; return whether there are some of each kind.
+
+    Parameters
+    ----------
+    grey, across, smallest
+        As of `quadrilaterals`.
+    lines : ndarray of float64, shape (2, 2, n, 2)
+        Those of `grey` and of `across`; each, lighter ones and darker ones.
+    counts : ndarray of int64, shape (2, 2)
+        How many there are. Where there are none of a kind, no others are looked for.
+    """
+    for turned in range(2):
+        picture = across if turned else grey
+        counted = np.empty((2, SLOPES, picture.shape[0]), np.float32)
+        votes(picture, counted)
+        few = STEP * smallest * picture.shape[1]
+        for darker in range(2):
+            counts[turned, darker] = best_lines(counted[darker], few, lines[turned, darker])
+            if counts[turned, darker] == 0:
+                return False
+    return True
+
+
+@kernel
+def is_in(corner: NDArray[np.float64], height: int, width: int) -> bool:
+    """Return whether a corner (y, x) is in the picture."""
+    return bool(0 <= corner[0] < height and 0 <= corner[1] < width)
+
+
+@kernel
+def best_sides(
+    lines: NDArray[np.float64],
+    counts: NDArray[np.int64],
+    along: NDArray[np.float64],
+    crossings: NDArray[np.float64],
+    darker: int,
+    size: tuple[int, int],
+    smallest: float,
+    least: float,
+    chosen: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Write which lines make the quadrilaterals with the most edges to `chosen`, (n, 4).
+
+    Returned are the parts of their weakest sides that are edges, 0 where there is none.
+
+    Parameters
+    ----------
+    lines, counts
+        As `find_lines` writes them.
+    along : ndarray of float64, shape (2, 2, n, w + 1)
+        `edges_along` them.
+    crossings : ndarray of float64, shape (2, n, 2, n, 2)
+        Where each level line and each upright one cross.
+    darker : int
+        Whether top and left become darker, inwards; bottom and right then become lighter.
+    size : tuple of int
+        Height and width of the picture.
+    smallest, least
+        As of `quadrilaterals`.
+    """
+    height, width = size
+    lighter = 1 - darker
+    scores = np.zeros(chosen.shape[0])
+    for i in range(counts[0, darker]):
+        for k in range(counts[0, lighter]):
+            if lines[0, lighter, k, 0] - lines[0, darker, i, 0] < smallest * height:
+                continue
+            for j in range(counts[1, darker]):
+                top_left = crossings[darker, i, darker, j]
+                bottom_left = crossings[lighter, k, darker, j]
+                if not (is_in(top_left, height, width) and is_in(bottom_left, height, width)):
+                    continue
+                on_left = part(along[1, darker, j], top_left[0], bottom_left[0])
+                if on_left <= least:
+                    continue
+                for e in range(counts[1, lighter]):
+                    if lines[1, lighter, e, 0] - lines[1, darker, j, 0] < smallest * width:
+                        continue
+                    top_right = crossings[darker, i, lighter, e]
+                    bottom_right = crossings[lighter, k, lighter, e]
+                    if not (is_in(top_right, height, width) and is_in(bottom_right, height, width)):
+                        continue
+                    weakest = min(
+                        part(along[0, darker, i], top_left[1], top_right[1]),
+                        part(along[0, lighter, k], bottom_left[1], bottom_right[1]),
+                        on_left,
+                        part(along[1, lighter, e], top_right[0], bottom_right[0]),
+                    )
+                    at = int(np.argmin(scores))
+                    if weakest > max(least, scores[at]):
+                        scores[at] = weakest
+                        chosen[at, 0], chosen[at, 1], chosen[at, 2], chosen[at, 3] = i, k, j, e
+    return scores
+
+
+@kernel
 def quadrilaterals(
     grey: Floats, across: Floats, smallest: float, least: float, out: NDArray[np.float64]
 ) -> int:
@@ -187,75 +316,43 @@ def quadrilaterals(
         (y, x) of the upper left, upper right, lower right and lower left corners, in cells.
     """
     height, width = grey.shape
-    level, upright = (
-        np.empty((2, SLOPES, height), np.float32),
-        np.empty((2, SLOPES, width), np.float32),
-    )
-    votes(grey, level)
-    votes(across, upright)
-    lines = np.empty((4, LINES, 2))
-    counts = np.empty(4, np.int64)
-    along = np.zeros((4, LINES, max(height, width) + 1))
+    lines, counts = np.empty((2, 2, LINES, 2)), np.empty((2, 2), np.int64)
+    if not find_lines(grey, across, smallest, lines, counts):
+        return 0
+    along = np.zeros((2, 2, LINES, max(height, width) + 1))
     for darker in range(2):
-        few = STEP * smallest
-        counts[darker] = best_lines(level[darker], few * width, lines[darker])
-        counts[2 + darker] = best_lines(upright[darker], few * height, lines[2 + darker])
-        for k in range(counts[darker]):
-            along[darker, k, : width + 1] = edges_along(grey, lines[darker, k], darker)
-        for k in range(counts[2 + darker]):
-            along[2 + darker, k, : height + 1] = edges_along(across, lines[2 + darker, k], darker)
-    half = out.shape[0] // 3
+        for k in range(counts[0, darker]):
+            along[0, darker, k, : width + 1] = edges_along(grey, lines[0, darker, k], darker)
+        for k in range(counts[1, darker]):
+            along[1, darker, k, : height + 1] = edges_along(across, lines[1, darker, k], darker)
+    crossings = np.empty((2, LINES, 2, LINES, 2))
+    for one in range(2):
+        for other in range(2):
+            for i in range(counts[0, one]):
+                for j in range(counts[1, other]):
+                    (c, m), (d, n) = lines[0, one, i], lines[1, other, j]
+                    crossings[one, i, other, j] = crossing(c, m, d, n, height, width)
     count = 0
     corners = np.empty((4, 2))
+    chosen = np.zeros((out.shape[0] // 3, 4), np.int64)
     for darker in range(2):
+        scores = best_sides(
+            lines, counts, along, crossings, darker, (height, width), smallest, least, chosen
+        )
+        level, upright = lines[0], lines[1]
         lighter = 1 - darker
-        scores = np.zeros(half)
-        chosen = np.zeros((half, 4), np.int64)
-        for i in range(counts[darker]):
-            for k in range(counts[lighter]):
-                top, bottom = lines[darker, i], lines[lighter, k]
-                if bottom[0] - top[0] < smallest * height:
-                    continue
-                for j in range(counts[2 + darker]):
-                    for e in range(counts[2 + lighter]):
-                        left, right = lines[2 + darker, j], lines[2 + lighter, e]
-                        if right[0] - left[0] < smallest * width:
-                            continue
-                        place(top, bottom, left, right, height, width, corners)
-                        if (
-                            corners.min() < 0
-                            or corners[:, 0].max() >= height
-                            or corners[:, 1].max() >= width
-                        ):
-                            continue
-                        weakest = min(
-                            part(along[darker, i], corners[0, 1], corners[1, 1]),
-                            part(along[lighter, k], corners[3, 1], corners[2, 1]),
-                            part(along[2 + darker, j], corners[0, 0], corners[3, 0]),
-                            part(along[2 + lighter, e], corners[1, 0], corners[2, 0]),
-                        )
-                        at = int(np.argmin(scores))
-                        if weakest > max(least, scores[at]):
-                            scores[at] = weakest
-                            chosen[at, 0], chosen[at, 1], chosen[at, 2], chosen[at, 3] = i, k, j, e
         for at in np.argsort(-scores):
             if scores[at] == 0.0:
                 continue
             i, k, j, e = chosen[at]
-            place(
-                lines[darker, i],
-                lines[lighter, k],
-                lines[2 + darker, j],
-                lines[2 + lighter, e],
-                height,
-                width,
-                corners,
-            )
+            top, bottom = level[darker, i], level[lighter, k]
+            left, right = upright[darker, j], upright[lighter, e]
+            place(top, bottom, left, right, height, width, corners)
             sides = np.empty((4, 2))
-            sides[0] = fitted(grey, lines[darker, i], corners[0, 1], corners[1, 1], darker)
-            sides[1] = fitted(grey, lines[lighter, k], corners[3, 1], corners[2, 1], lighter)
-            sides[2] = fitted(across, lines[2 + darker, j], corners[0, 0], corners[3, 0], darker)
-            sides[3] = fitted(across, lines[2 + lighter, e], corners[1, 0], corners[2, 0], lighter)
+            sides[0] = fitted(grey, top, corners[0, 1], corners[1, 1], darker)
+            sides[1] = fitted(grey, bottom, corners[3, 1], corners[2, 1], lighter)
+            sides[2] = fitted(across, left, corners[0, 0], corners[3, 0], darker)
+            sides[3] = fitted(across, right, corners[1, 0], corners[2, 0], lighter)
             place(sides[0], sides[1], sides[2], sides[3], height, width, corners)
             out[count] = corners + 0.5  # from the middles of cells to their edges
             count += 1

@@ -105,6 +105,17 @@ def near_signatures(lines: NDArray[np.uint16], first: int, signature: int, limit
     )
 
 
+def above(values: NDArray[np.float32], first: int, threshold: np.float32) -> np.uint64:
+    """Return which of `MASK` values from `first` on are above a threshold, one bit each.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (n,)
+        ``first + MASK <= n``, unchecked.
+    """
+    return np.uint64(sum(1 << i for i in range(MASK) if values[first + i] > threshold))
+
+
 def _is_flat(array: types.Type) -> bool:
     """Say whether this is the type of contiguous arrays of one dimension."""
     return isinstance(array, types.Array) and array.ndim == 1 and array.layout == "C"
@@ -235,6 +246,24 @@ def _near_signatures(typing: Any, lines: Any, first: Any, signature: Any, limit:
 
 
 @intrinsic
+def _above(typing: Any, values: Any, first: Any, threshold: Any) -> Any:
+    def generate(context: Any, builder: Any, given: Any, args: Any) -> Any:
+        number, vector = ir.IntType(32), ir.VectorType(ir.FloatType(), MASK)
+        start = builder.gep(_data(context, builder, given.args[0], args[0]), [args[1]])
+        found = builder.load(builder.bitcast(start, vector.as_pointer()), align=4)
+        undefined = ir.Constant(vector, ir.Undefined)
+        one = builder.insert_element(undefined, args[2], number(0))
+        zeros = ir.Constant(ir.VectorType(number, MASK), [0] * MASK)
+        spread = builder.shuffle_vector(one, undefined, zeros)
+        is_above = builder.fcmp_ordered(">", found, spread)
+        return builder.bitcast(is_above, ir.IntType(MASK))
+
+    if not _is_flat(values) or values.dtype != types.float32 or threshold != types.float32:
+        return None
+    return types.uint64(values, types.int64, threshold), generate
+
+
+@intrinsic
 def _popcount(typing: Any, word: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.ctpop(args[0])
@@ -296,6 +325,11 @@ def _(columns, first, heads, query, limit):  # type: ignore[no-untyped-def]
 @overload(near_signatures)
 def _(lines, first, signature, limit):  # type: ignore[no-untyped-def]
     return lambda lines, first, signature, limit: _near_signatures(lines, first, signature, limit)
+
+
+@overload(above)
+def _(values, first, threshold):  # type: ignore[no-untyped-def]
+    return lambda values, first, threshold: _above(values, first, threshold)
 
 
 @overload(popcount)

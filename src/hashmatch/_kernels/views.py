@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch._kernels.framings import times
 from hashmatch._kernels.jit import kernel
 from hashmatch._kernels.pdq import gradient_quality
-from hashmatch._kernels.pdq_bits import COEFFICIENTS, in_all_orientations
-from hashmatch._kernels.pdq_reduce import SAMPLES
+from hashmatch._kernels.pdq_bits import in_all_orientations
+from hashmatch._kernels.pdq_numpy import COEFFICIENTS, SAMPLES
+from hashmatch._kernels.products import times
+from hashmatch._kernels.simd import load
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,23 +115,25 @@ def rectangle_samples(sums: NDArray[np.float64], box: NDArray[np.float64], out: 
         x = min(left + j * across, sums.shape[1] - 1.0)
         columns[j] = min(int(x), sums.shape[1] - 2)
         beside[j] = x - columns[j]
-    before, line = np.empty(SAMPLES + 1), np.empty(SAMPLES + 1)
+    first, last = columns[0], columns[SAMPLES] + 2
+    mixed, both = np.empty(last - first), np.empty((2, SAMPLES + 1))
     area = down * across
     for i in range(SAMPLES + 1):
         y = min(top + i * down, sums.shape[0] - 1.0)
         row = min(int(y), sums.shape[0] - 2)
         below = y - row
-        upper, lower = sums[row], sums[row + 1]
+        upper, lower = sums[row, first:last], sums[row + 1, first:last]
+        for x in range(last - first):
+            mixed[x] = upper[x] + below * (lower[x] - upper[x])
+        line, before = both[i % 2], both[1 - i % 2]
         for j in range(SAMPLES + 1):
-            k = columns[j]
-            first = upper[k] + below * (lower[k] - upper[k])
-            second = upper[k + 1] + below * (lower[k + 1] - upper[k + 1])
-            line[j] = first + beside[j] * (second - first)
+            k = columns[j] - first
+            line[j] = load(mixed, k) + beside[j] * (load(mixed, k + 1) - load(mixed, k))
         if i > 0:
+            row_of_samples = out[i - 1]
             for j in range(SAMPLES):
                 total = (line[j + 1] - line[j]) - (before[j + 1] - before[j])
-                out[i - 1, j] = np.float32(total / area)
-        before[:] = line
+                row_of_samples[j] = np.float32(total / area)
 
 
 @kernel
@@ -162,23 +165,39 @@ def quadrilateral_samples(grey: Floats, corners: NDArray[np.float64], out: Float
         dx = corners[k, 1] - corners[(k + 1) % 4, 1]
         longest = max(longest, np.sqrt(dy * dy + dx * dx))
     fine = min(max(int(np.ceil(longest / SAMPLES)), 1), FINEST)
-    bottom, right = grey.shape[0] - 1.0, grey.shape[1] - 1.0
-    side = SAMPLES * fine
+    lowest, rightmost = grey.shape[0] - 1, grey.shape[1] - 1
+    bottom, right, width = np.float64(lowest), np.float64(rightmost), grey.shape[1]
+    flat, side = grey.reshape(-1), SAMPLES * fine
+    places = np.empty(side, np.int64)
+    to_lower, to_right = np.empty(side, np.int64), np.empty(side, np.int64)
+    below, beside = np.empty(side, np.float32), np.empty(side, np.float32)
+    steps = (np.arange(side) + 0.5) / side
     out[:] = np.float32(0.0)
     scale = np.float32(1.0 / (fine * fine))
     for i in range(side):
-        v = (i + 0.5) / side
-        for j in range(side):
-            u = (j + 0.5) / side
+        v = steps[i]
+        for j in range(side):  # apart from the next loop, so that it runs several at a time
+            u = steps[j]
             w = 1.0 / (g * u + h * v + 1.0)
-            y = min(max((ay * u + by * v + y0) * w - 0.5, 0.0), bottom)
-            x = min(max((ax * u + bx * v + x0) * w - 0.5, 0.0), right)
+            y, x = (ay * u + by * v + y0) * w - 0.5, (ax * u + bx * v + x0) * w - 0.5
+            y = 0.0 if y < 0.0 else (bottom if y > bottom else y)
+            x = 0.0 if x < 0.0 else (right if x > right else x)
             top, left = int(y), int(x)
-            low, far = min(top + 1, grey.shape[0] - 1), min(left + 1, grey.shape[1] - 1)
-            below, beside = np.float32(y - top), np.float32(x - left)
-            upper = grey[top, left] + beside * (grey[top, far] - grey[top, left])
-            lower = grey[low, left] + beside * (grey[low, far] - grey[low, left])
-            out[i // fine, j // fine] += (upper + below * (lower - upper)) * scale
+            below[j], beside[j] = np.float32(y - top), np.float32(x - left)
+            places[j] = top * width + left
+            to_lower[j] = width if top < lowest else 0
+            to_right[j] = 1 if left < rightmost else 0
+        line = out[i // fine]
+        for j in range(SAMPLES):
+            total = line[j]
+            for k in range(j * fine, (j + 1) * fine):
+                place, far = load(places, k), load(to_right, k)
+                low, part = place + load(to_lower, k), load(beside, k)
+                a, b = load(flat, place), load(flat, place + far)
+                c, d = load(flat, low), load(flat, low + far)
+                upper, lower = a + part * (b - a), c + part * (d - c)
+                total += (upper + load(below, k) * (lower - upper)) * scale
+            line[j] = total
 
 
 @kernel
@@ -191,8 +210,8 @@ def hash_samples(samples: Floats, cosines: Floats, across: Floats, out: NDArray[
     """
     half = np.empty((COEFFICIENTS, SAMPLES), np.float32)
     block = np.empty((COEFFICIENTS, COEFFICIENTS), np.float32)
-    times(cosines, samples, 0, half)
-    times(half, across, 0, block)
+    times(cosines, samples, half)
+    times(half, across, block)
     flat = block.reshape(-1)
     in_all_orientations(flat, out)
     high = 0

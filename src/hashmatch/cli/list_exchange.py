@@ -32,7 +32,7 @@ from hashmatch.cli.options import (
     shape_options,
     trust_options,
 )
-from hashmatch.cli.units import INPUT, KEY_VALUE, SOME_TIME, WRITTEN_STORE
+from hashmatch.cli.units import INPUT, KEY_VALUE, SOME_TIME, WRITTEN_STORE, once_each
 from hashmatch.errors import HashmatchError, UsageError
 
 if TYPE_CHECKING:
@@ -196,6 +196,7 @@ def exchange() -> None:
     "given",
     multiple=True,
     type=KEY_VALUE,
+    callback=once_each,
     help="What this kind of exchange needs; hashmatch list exchange kinds shows it. Repeatable.",
 )
 @option(

@@ -43,6 +43,7 @@ from hashmatch.cli.units import (
     TIME_OR_NEVER,
     WRITTEN_STORE,
     complete_version,
+    once_each,
 )
 from hashmatch.errors import StoreError, UsageError
 from hashmatch.matching.list_paths import is_store
@@ -106,6 +107,7 @@ change_options = section(
         "limits",
         multiple=True,
         type=NAME_BITS,
+        callback=once_each,
         help="The list's own limit for an algorithm; it outranks --max-distance. Repeatable.",
     ),
     option(

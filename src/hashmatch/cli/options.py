@@ -31,6 +31,7 @@ from hashmatch.cli.units import (
     STATE,
     VIDEO_THRESHOLD,
     WORD_MEANING,
+    once_each,
 )
 from hashmatch.errors import UsageError
 from hashmatch.matching.list_paths import TRUSTED
@@ -203,6 +204,7 @@ shape_options = section(
         "statuses",
         multiple=True,
         type=WORD_MEANING,
+        callback=once_each,
         help="What a word of the list for the status of an entry means: listed, withdrawn, benign "
         "or disputed, such as rayé=withdrawn. Repeatable. [default: the usual words, and those "
         "that the store was imported with]",
@@ -535,6 +537,27 @@ pictures_option = option(
     "Repeatable; the first is the source of records that do not name theirs.",
 )
 
+#: Of the service, and of what checks later what it missed.
+fetch_from_option = option(
+    "--fetch-from",
+    multiple=True,
+    metavar="PREFIX",
+    help="Fetch pictures from addresses below this one. Without it, none are fetched. Repeatable.",
+)
+recent_option = option(
+    "--recent",
+    type=OUTPUT,
+    metavar="DB",
+    help="Keep hashes of the last pictures here, encrypted, and add a picture to the review queue "
+    "if a list gets an entry later that it matches.",
+)
+recent_key_option = option(
+    "--recent-key",
+    type=INPUT,
+    metavar="FILE",
+    help="The key of --recent: 32 bytes, or them in hexadecimal or base64. [default: what "
+    "HASHMATCH_RECENT_KEY holds]",
+)
 #: What is scanned, besides the source itself.
 source_options = section(
     "Source",

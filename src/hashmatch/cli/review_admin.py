@@ -11,7 +11,7 @@ import click
 from hashmatch.cli.command import command
 from hashmatch.cli.console import print_json, printable, working
 from hashmatch.cli.options import by_option, json_option, open_queue, queue_argument, quiet_option
-from hashmatch.cli.units import DURATION, LABEL_TIME, NAME_BITS
+from hashmatch.cli.units import DURATION, LABEL_TIME, NAME_BITS, once_each
 from hashmatch.records.times import format_duration
 
 HOUR = timedelta(hours=1)
@@ -95,12 +95,14 @@ def purge(queue: str, yes: bool, who: str, as_json: bool, quiet: bool) -> None:
     "--same-picture",
     multiple=True,
     type=NAME_BITS,
+    callback=once_each,
     help="Most bits that hashes of one picture differ in, by algorithm. Repeatable.",
 )
 @click.option(
     "--label-weight",
     multiple=True,
     type=LABEL_TIME,
+    callback=once_each,
     help="How much waiting time a label counts as; 0s removes it. Repeatable.",
 )
 @by_option

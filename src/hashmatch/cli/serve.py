@@ -18,12 +18,15 @@ from hashmatch.cli.options import (
     drafts_option,
     evidence_options,
     exchanges_option,
+    fetch_from_option,
     hashing_options,
     host_option,
     json_option,
     lists_section,
     pictures_option,
     port_option,
+    recent_key_option,
+    recent_option,
     review_option,
     sandbox_option,
     shape_options,
@@ -115,13 +118,7 @@ class ServeCommand(Command):
         help="The pictures that may wait for a decoder, for each worker; more are refused with "
         "503.",
     ),
-    option(
-        "--fetch-from",
-        multiple=True,
-        metavar="PREFIX",
-        help="Fetch pictures from addresses below this one. Without it, none are fetched. "
-        "Repeatable.",
-    ),
+    fetch_from_option,
 )
 @section(
     "Output",
@@ -154,13 +151,7 @@ class ServeCommand(Command):
         help="Note the pictures that could not be checked, for hashmatch missed run.",
     ),
     option("--keep-missed-bytes", is_flag=True, help="Keep those pictures until they are checked."),
-    option(
-        "--recent",
-        type=OUTPUT,
-        metavar="DB",
-        help="Keep hashes of the last pictures here, encrypted, and add a picture to --review if "
-        "a list gets an entry later that it matches.",
-    ),
+    recent_option,
     option(
         "--recent-for",
         type=SOME_TIME,
@@ -176,13 +167,7 @@ class ServeCommand(Command):
         metavar="N",
         help="The pictures whose hashes --recent keeps at most; the oldest give way.",
     ),
-    option(
-        "--recent-key",
-        type=INPUT,
-        metavar="FILE",
-        help="The key of --recent: 32 bytes, or them in hexadecimal or base64. [default: what "
-        "HASHMATCH_RECENT_KEY holds]",
-    ),
+    recent_key_option,
     option(
         "--access-log",
         type=LOG,

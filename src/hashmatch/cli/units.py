@@ -185,6 +185,17 @@ class Pair(click.ParamType):  # type: ignore[type-arg]
             )
 
 
+def once_each(
+    ctx: click.Context, parameter: click.Parameter, given: tuple[tuple[str, Any], ...]
+) -> tuple[tuple[str, Any], ...]:
+    """Return the pairs of an option that can be given for several things, for each of them once."""
+    names = [name for name, _ in given]
+    for name in names:
+        if names.count(name) > 1:
+            raise click.BadParameter(f"cannot use {name} twice. Give it once")
+    return given
+
+
 def _whole(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise ValueError

@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
+from hashmatch._kernels import pdq_numpy
 from hashmatch.records.hashes import HashBatch, HashSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+PIXELS_BY_NUMPY = 2**23
+"""Pixels that a process hashes by NumPy alone: about as long as importing numba takes it."""
+LEAST_BY_NUMPY = 2**17
+"""Pixels that a smaller picture counts as: calls of NumPy cost the same for few values."""
+LARGEST_BY_NUMPY = 2**22
+"""Pixels of a picture that is: it takes twelve bytes of memory for each."""
+
 
 def hash_pixels(spec: HashSpec, pixels: NDArray[np.uint8], count: int) -> tuple[HashBatch, int]:
     """Return the PDQ hashes of RGB `pixels`, of one orientation or all eight, and the quality."""
-    from hashmatch._kernels import pdq
-
-    pixels = pixels.view()
-    pixels.flags.writeable = False  # compiled once, whether the caller's array is or is not
     words = np.empty((count, spec.words), np.uint64)
-    quality = pdq.pdq(pixels, pdq.DCT, words)
+    if "numba" not in sys.modules and _is_among_the_first(pixels):
+        quality = pdq_numpy.pdq(pixels, words)
+    else:
+        from hashmatch._kernels import pdq
+
+        pixels = pixels.view()
+        pixels.flags.writeable = False  # compiled once, whether the caller's array is or is not
+        quality = pdq.pdq(pixels, pdq_numpy.DCT, words)
     return HashBatch(spec, words, owned=True), quality
+
+
+_pixels_hashed = 0
+
+
+def _is_among_the_first(pixels: NDArray[np.uint8]) -> bool:
+    """Return whether NumPy alone hashes a picture sooner than numba would be there."""
+    global _pixels_hashed  # noqa: PLW0603  (of two threads at once, one may count for nothing)
+    if pixels.size > 3 * LARGEST_BY_NUMPY:
+        return False
+    _pixels_hashed += max(pixels.size // 3, LEAST_BY_NUMPY)
+    return _pixels_hashed <= PIXELS_BY_NUMPY
 
 
 class PdqHasher:

@@ -8,7 +8,8 @@ import numpy as np
 
 from hashmatch._kernels import alternatives, extrapolate, framings, overlays
 from hashmatch._kernels.extrapolate import CELLS
-from hashmatch._kernels.pdq_bits import COEFFICIENTS, above_median
+from hashmatch._kernels.pdq_bits import above_median
+from hashmatch._kernels.pdq_numpy import COEFFICIENTS
 from hashmatch.hashers._pdq_framings import WHOLE, WHOLE_ACROSS
 from hashmatch.interfaces import GUESSES
 

@@ -10,10 +10,13 @@ import numpy as np
 
 from hashmatch._kernels import alternatives, extrapolate, framings, membrane
 from hashmatch._kernels.extrapolate import CELLS, MARGIN
-from hashmatch._kernels.pdq_bits import COEFFICIENTS, above_median
+from hashmatch._kernels.pdq_bits import above_median
+from hashmatch._kernels.pdq_numpy import COEFFICIENTS
 from hashmatch.interfaces import GUESSES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from hashmatch.interfaces import Disc, Framing
@@ -33,15 +36,16 @@ LONGEST = 3.0
 class Plan(NamedTuple):
     """A set of framings in the form that the kernels take.
 
-    ``rows``, ``columns`` and ``starts`` are `framings.framed`'s arguments for those that are not
-    turned; ``upright``, ``within`` and ``around`` are the numbers of these, and of the turned ones
-    without and with a part beyond the picture; ``framings`` are all, shape (n, 5), ``places`` and
-    ``oriented`` as the kernels take them, and ``total`` is how many hashes they make.
+    ``rows``, ``columns``, ``starts`` and ``sides`` are `framings.framed`'s arguments for those that
+    are not turned; ``upright``, ``within`` and ``around`` are the numbers of these, and of the
+    turned ones without and with a part beyond the picture; ``framings`` are all, shape (n, 5), and
+    ``places`` and ``oriented`` as the kernels take them; ``total`` is how many hashes they make.
     """
 
     rows: NDArray[np.float32]
     columns: NDArray[np.float32]
     starts: NDArray[np.int64]
+    sides: NDArray[np.int64]
     upright: NDArray[np.int64]
     within: NDArray[np.int64]
     around: NDArray[np.int64]
@@ -59,43 +63,65 @@ def words(
     unsure: tuple[Framing, ...] = (),
 ) -> NDArray[np.uint64]:
     """Return the hashes of (h, w, 3) `pixels`, shape (n, 4): see `FramedHasher.hash_framings`."""
-    plan = _plan(wanted, oriented)
+    # The first may be of this picture alone; the others are the same of many.
+    plans = _plan(wanted[:1]), _plan(wanted[1:], oriented)
     pixels = pixels.view()
     pixels.flags.writeable = False  # compiled once, whether the caller's array is or is not
+    height, width = pixels.shape[:2]
     fine = np.empty((FINE, FINE), np.float32)
     extrapolate.shrunk(pixels, fine)
     pairs = fine[::2] + fine[1::2]
     small = (pairs[:, ::2] + pairs[:, 1::2]) * np.float32(0.25)
     guessed = np.zeros((CELLS + 2 * MARGIN, CELLS + 2 * MARGIN), np.float32)
-    if unsure or plan.framings.any():
+    if unsure or any(plan.framings.any() for plan in plans):
         edges = np.empty((4, CELLS), np.float32)
         extrapolate.edges(pixels, edges)
         extrapolate.extrapolated(small, edges, extrapolate.BLUR, extrapolate.BLUR_TALL, guessed)
     else:  # nothing is asked beyond the picture
         guessed[MARGIN : MARGIN + CELLS, MARGIN : MARGIN + CELLS] = small
 
-    guesses = plan.total + len(hidden)
+    ends = np.cumsum([plan.total for plan in plans])
+    guesses = int(ends[-1]) + len(hidden)
     out = np.empty((guesses + len(unsure) * (1 + GUESSES), 4), np.uint64)
+    for plan, end in zip(plans, ends, strict=True):
+        _frame(plan, fine, guessed, (width, height), out[end - plan.total : end])
+    _hide(small, width / height, hidden, out[ends[-1] : guesses])
+    _guess(guessed, unsure, out[guesses:])
+    out.flags.writeable = False
+    return out
+
+
+def _guess(
+    picture: NDArray[np.float32], unsure: tuple[Framing, ...], out: NDArray[np.uint64]
+) -> None:
+    """Write the likeliest hash of each framing of `picture`, and others around it, to `out`."""
+    block = np.empty((COEFFICIENTS, COEFFICIENTS), np.float32)
+    for number, framing in enumerate(unsure):
+        rows, columns, fields = _unsure(framing)
+        framings.coefficients(picture, rows, columns, block)
+        hashes = out[number * (1 + GUESSES) : (number + 1) * (1 + GUESSES)]
+        above_median(block.reshape(-1), hashes[0])
+        alternatives.around(block.reshape(-1), fields, False, hashes[1:])
+
+
+def _frame(
+    plan: Plan,
+    fine: NDArray[np.float32],
+    guessed: NDArray[np.float32],
+    size: tuple[int, int],
+    out: NDArray[np.uint64],
+) -> None:
+    """Write the hashes of a plan to `out`: `size` is width and height in pixels."""
     goes = plan.places[plan.upright], plan.oriented[plan.upright]
-    framings.framed(guessed, plan.rows, plan.columns, plan.starts, *goes, out)
+    framings.framed(guessed, *plan[:4], *goes, out)
     # A turned frame that keeps to the picture has no use for guesses, which black corners spoil.
     for numbers, picture, margin in ((plan.within, fine, 0), (plan.around, guessed, MARGIN)):
         if len(numbers):
-            corners = _corners(plan.framings[numbers], pixels.shape[1], pixels.shape[0])
+            corners = _corners(plan.framings[numbers], *size)
             scaled = corners * (picture.shape[0] - 2 * margin)
             scaled[:, 0] += margin
             goes = plan.places[numbers], plan.oriented[numbers]
             framings.turned(picture, scaled, WHOLE, *goes, out)
-    _hide(small, pixels.shape[1] / pixels.shape[0], hidden, out[plan.total : guesses])
-    block = np.empty((COEFFICIENTS, COEFFICIENTS), np.float32)
-    for number, framing in enumerate(unsure):
-        rows, columns, fields = _unsure(framing)
-        framings.coefficients(guessed, rows, columns, block)
-        first = guesses + number * (1 + GUESSES)
-        above_median(block.reshape(-1), out[first])
-        alternatives.around(block.reshape(-1), fields, False, out[first + 1 : first + 1 + GUESSES])
-    out.flags.writeable = False
-    return out
 
 
 def _hide(
@@ -133,30 +159,27 @@ def _discs(hidden: tuple[Disc, ...]) -> dict[float, tuple[list[int], NDArray[np.
 
 
 @lru_cache(maxsize=64)
-def _plan(wanted: tuple[Framing, ...], oriented: tuple[Framing, ...]) -> Plan:
+def _plan(wanted: tuple[Framing, ...], oriented: tuple[Framing, ...] = ()) -> Plan:
     """Return framings as a plan, those that are not turned sorted by their rows."""
     both = wanted + oriented
     upright = [number for number, framing in enumerate(both) if not framing.turn]
     upright.sort(key=lambda number: (both[number].top, both[number].bottom))
     rows: dict[tuple[float, float], int] = {}
-    side = CELLS + 2 * MARGIN
-    columns = np.empty((side, COEFFICIENTS * len(upright)), np.float32)
+    columns: dict[tuple[float, float], int] = {}
+    sides = np.empty(len(upright), np.int64)
     for number, place in enumerate(upright):
         left, top, right, bottom, _ = both[place]
         rows[top, bottom] = rows.get((top, bottom), 0) + 1
-        first = COEFFICIENTS * number
-        columns[:, first : first + COEFFICIENTS] = _axis(left, right).T
+        sides[number] = columns.setdefault((left, right), len(columns))
     all_of_them = np.array(both, np.float64).reshape(-1, 5)
     turned, beyond = all_of_them[:, 4] != 0, all_of_them[:, :4].any(axis=1)
-    axes = np.empty((len(rows), COEFFICIENTS, side), np.float32)
-    for number, edges in enumerate(rows):
-        axes[number] = _axis(*edges)
     in_all = np.arange(len(both)) >= len(wanted)
     ends = np.cumsum(np.where(in_all, 8, 1))
     return Plan(
-        axes,
-        columns,
+        _axes(rows),
+        np.ascontiguousarray(_axes(columns).transpose(0, 2, 1)),
         np.cumsum([0, *rows.values()]),
+        sides,
         np.array(upright, np.int64),
         np.flatnonzero(turned & ~beyond),
         np.flatnonzero(turned & beyond),
@@ -177,7 +200,13 @@ def _unsure(
     beside = (middles < left) | (middles > 1 - right)
     above = (middles < top) | (middles > 1 - bottom)
     fields = alternatives.fields(above[:, None] | beside, GUESSES)
-    return _axis(top, bottom), np.ascontiguousarray(_axis(left, right).T), fields
+    return _axis(top, bottom), _axis(left, right).T.copy(), fields
+
+
+def _axes(ends: Iterable[tuple[float, float]]) -> NDArray[np.float32]:
+    """Return the `_axis` of each of some pairs of ends."""
+    nothing = np.empty((0, COEFFICIENTS, CELLS + 2 * MARGIN), np.float32)
+    return np.concatenate([nothing, *(_axis(*each)[None] for each in ends)])
 
 
 @lru_cache(maxsize=1024)

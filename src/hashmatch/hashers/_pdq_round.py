@@ -16,7 +16,8 @@ import numpy as np
 
 from hashmatch._kernels import alternatives, extrapolate, framings
 from hashmatch._kernels.extrapolate import CELLS
-from hashmatch._kernels.pdq_bits import COEFFICIENTS, in_all_orientations
+from hashmatch._kernels.pdq_bits import in_all_orientations
+from hashmatch._kernels.pdq_numpy import COEFFICIENTS
 from hashmatch.hashers._pdq_framings import WHOLE, WHOLE_ACROSS
 from hashmatch.interfaces import GUESSES
 

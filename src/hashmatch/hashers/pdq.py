@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hashmatch._kernels import pdq_numpy
 from hashmatch.hashers._pdq import PdqHasher
 from hashmatch.records.hashes import HashBatch, HashSpec
 
@@ -65,13 +66,15 @@ class Pdq(PdqHasher):
 
         For lists made from large pictures: see `hashmatch._kernels.enlarge`.
         """
-        from hashmatch._kernels import enlarge, pdq
+        from hashmatch._kernels import enlarge
 
         pixels = data.view()
         pixels.flags.writeable = False  # compiled once, whether the caller's array is or is not
         height, width = pixels.shape[:2]
         words = np.empty((8, self.spec.words), np.uint64)
-        enlarge.pdq_enlarged(pixels, *enlarge.tents(height), *enlarge.tents(width), pdq.DCT, words)
+        enlarge.pdq_enlarged(
+            pixels, *enlarge.tents(height), *enlarge.tents(width), pdq_numpy.DCT, words
+        )
         return HashBatch(self.spec, words, owned=True)
 
     def hash_parts(
@@ -81,11 +84,11 @@ class Pdq(PdqHasher):
 
         See `hashmatch.interfaces.PartsHasher`.
         """
-        from hashmatch._kernels import pdq, views
+        from hashmatch._kernels import views
 
         sums = np.empty((grey.shape[0] + 1, grey.shape[1] + 1))
         views.sums_of(grey, sums)
         words = np.empty((len(corners), 8, self.spec.words), np.uint64)
         quality = np.empty(len(corners), np.int64)
-        views.hash_views(grey, sums, corners, pdq.DCT, pdq.DCT_ACROSS, words, quality)
+        views.hash_views(grey, sums, corners, pdq_numpy.DCT, pdq_numpy.DCT_ACROSS, words, quality)
         return HashBatch(self.spec, words.reshape(-1, self.spec.words), owned=True), quality

@@ -122,9 +122,13 @@ def small_crops() -> Frames:
     return Frames(tuple(crops), tuple(crops.values()))
 
 
+TURNED = ("", *(f"/{orientation}" for orientation in list(Orientation)[1:]))
+"""What is added to the name of a view for each orientation."""
+
+
 def in_all_orientations(name: str) -> list[str]:
     """Return the names of the eight orientations of what is called `name`."""
-    return [name, *(f"{name}/{orientation}" for orientation in list(Orientation)[1:])]
+    return [f"{name}{turn}" for turn in TURNED]
 
 
 def guesses(name: str) -> list[str]:

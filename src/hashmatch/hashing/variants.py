@@ -15,10 +15,11 @@ import numpy as np
 
 from hashmatch.decode.readings import NAMES as READINGS
 from hashmatch.hashing.avatars import avatar
-from hashmatch.hashing.borders import FLAT, Cut, borders, captions
+from hashmatch.hashing.borders import FLAT, Cut, cuts
 from hashmatch.hashing.frames import (
     SMOOTH,
     SOFT,
+    TURNED,
     every_frame,
     guesses,
     in_all_orientations,
@@ -110,8 +111,8 @@ def ask(
     joins what was done first to what was done then: ``trim/rotate_90``, ``rotate_90/flipped``,
     ``trim/whole``, ``trim/enlarged/rotate_90``, ``turn:2/flip_left_right``, ``round/1``;
     parts that may be pictures of their own are ``half_left``, ``quarter_top_right`` and the like,
-    and ``box_1``, ``screen_1``, ``screen_1_box_1`` and ``slant_1`` with their numbers, see
-    `hashmatch.hashing.views`.
+    and ``box_1``, ``cell_1``, ``screen_1``, ``screen_1_box_1`` and ``slant_1`` with their numbers,
+    and ``middle:3:2`` and ``screen_1_shape_1:3:2`` with a shape, see `hashmatch.hashing.views`.
 
     Hashers of 64 bits have no frames, and trims in one orientation: `thorough` adds captions to
     them, no more. Two unrelated hashes are within 8 bits of each other with a chance of 2.8e-10;
@@ -140,8 +141,6 @@ def ask(
 
 
 ORIENTED = tuple(str(orientation) for orientation in Orientation)
-TURNED = ("", *(f"/{orientation}" for orientation in ORIENTED[1:]))
-"""What is added to the name of a view for each orientation."""
 
 
 def level_of(name: str) -> Level:
@@ -235,9 +234,7 @@ def _more(
     if standard:
         yield from _inverted(hasher, known, "")
         yield from _enlarged(hasher, pixels, "")
-        views |= borders(pixels)
-        if thorough:
-            views |= captions(pixels)
+        views |= cuts(pixels, captioned=thorough)
         for name, cut in views.items():
             yield from _view(hasher, pixels, name, cut, floor, thorough)
         if thorough:
@@ -245,9 +242,9 @@ def _more(
             if quality is None or quality >= SOFT:
                 yield from _covered(hasher, pixels)
         if thorough and has_parts(hasher):
-            cuts, hashes = parts(hasher, pixels, floor)
-            views |= cuts
-            yield [f"{name}{turn}" for name in cuts for turn in TURNED], hashes
+            found, hashes = parts(hasher, pixels, floor)
+            views |= found
+            yield [f"{name}{turn}" for name in found for turn in TURNED], hashes
 
 
 def _inverted(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from hashmatch.hashing.halves import halves_and_quarters
+from hashmatch.hashing.halves import completed, halves_and_quarters, middles
 from hashmatch.hashing.lines import boxes
 from hashmatch.hashing.quadrilaterals import quadrilaterals
 from hashmatch.hashing.screens import is_screen, pictures_on_screen
@@ -112,6 +112,7 @@ def _found(pixels: NDArray[np.uint8]) -> Iterator[tuple[Cut, SmallCopy, dict[str
     """
     copy = small_copy(pixels)
     rectangles = halves_and_quarters(copy.height, copy.width)
+    rectangles |= middles(copy.height, copy.width)
     rectangles |= boxes(copy.grey, copy.across, copy.height, copy.width)
     found: dict[str, Corners] = {name: _corners(*box) for name, box in rectangles.items()}
     found |= quadrilaterals(copy.grey, copy.across)
@@ -126,6 +127,21 @@ def _found(pixels: NDArray[np.uint8]) -> Iterator[tuple[Cut, SmallCopy, dict[str
         named = {f"screen_{number}_{name}": _corners(*box) for name, box in inner.items()}
         named[f"screen_{number}"] = _corners(0.0, 0.0, near.height, near.width)
         yield around, near, named
+        shaped = completed(inner.values(), near.height, near.width)
+        shift = np.array([around[0], around[2], around[0], around[2]])
+        on_screen = {
+            f"screen_{number}_{name}": (np.array(box) * near.factor + shift) / copy.factor
+            for name, box in shaped.items()
+        }
+        yield (
+            (0, 0, 0, 0),
+            copy,
+            {
+                name: _corners(*box.tolist())
+                for name, box in on_screen.items()
+                if box[0] >= 0 and box[2] <= copy.height
+            },
+        )
 
 
 def _corners(top: float, left: float, bottom: float, right: float) -> Corners:

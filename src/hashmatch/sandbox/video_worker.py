@@ -20,7 +20,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from hashmatch.decode import limits as decode_limits
-from hashmatch.decode.video import VideoDecoder, is_same
+from hashmatch.decode.video import DECODERS, VideoDecoder, is_same
 from hashmatch.decode.video_formats import planes_in
 from hashmatch.records.images import ImageError
 from hashmatch.sandbox.confinement import confine
@@ -58,6 +58,9 @@ def warm_up() -> None:
     decoder = VideoDecoder(lambda at, count: data[at : at + count], len(data), lambda _: None)
     for frame in decoder.frames(0.0):
         is_same(frame, frame.planes)
+    for name in DECODERS:
+        with suppress(Exception):  # this FFmpeg may lack one
+            av.CodecContext.create(name, "r").open()  # makes the tables that it decodes with
     other = av.VideoFrame(64, 64, "yuv444p")
     VideoReformatter().reformat(other, format="rgb24", threads=1)
     with suppress(ImageError):

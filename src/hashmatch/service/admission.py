@@ -10,7 +10,6 @@ import fcntl
 import math
 import mmap
 import os
-import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,8 +25,8 @@ BURST = 1.0
 ROWS, NEAR = 2**14, 16
 """Buckets that there is room for, and those of them that one holder's may be; a token file holds
 some thousand tokens at most."""
-ROW = struct.Struct("=Qdd")
-"""A bucket: whose, how many requests it has left, and when that was."""
+WORDS = 3
+"""Of 8 bytes in a bucket: whose, how many requests it has left, and when that was."""
 
 
 class Busy(Exception):
@@ -132,7 +131,8 @@ class Rates:
     """
 
     def __init__(self, *, is_shared: bool = False) -> None:
-        self._table = mmap.mmap(-1, ROWS * ROW.size)
+        table = memoryview(mmap.mmap(-1, 8 * WORDS * ROWS))
+        self._keys, self._numbers = table.cast("Q"), table.cast("d")
         # Locks of a file are given back by whoever dies.
         self._lock = os.memfd_create("hashmatch-rates") if is_shared else None
 
@@ -159,17 +159,16 @@ class Rates:
                 fcntl.lockf(self._lock, fcntl.LOCK_UN, NEAR, first)
 
     def _take(self, first: int, key: int, rate: float, now: float) -> float:
-        most = max(1.0, rate * BURST)
-        oldest, row = math.inf, first
-        for number in range(first, first + NEAR):
-            held, left, at = ROW.unpack_from(self._table, number * ROW.size)
-            if held == key:
-                row, left = number, min(most, left + (now - at) * rate)
+        keys, numbers = self._keys, self._numbers
+        left = most = max(1.0, rate * BURST)
+        oldest, row = math.inf, first * WORDS
+        for place in range(first * WORDS, (first + NEAR) * WORDS, WORDS):
+            if keys[place] == key:
+                row = place
+                left = min(most, numbers[place + 1] + (now - numbers[place + 2]) * rate)
                 break
-            if at < oldest:  # who asked last so long ago has a full bucket again
-                oldest, row = at, number
-        else:
-            left = most
+            if numbers[place + 2] < oldest:  # who asked last so long ago has a full bucket again
+                oldest, row = numbers[place + 2], place
         wait = 0.0 if left >= 1 else (1 - left) / rate
-        ROW.pack_into(self._table, row * ROW.size, key, left if wait else left - 1, now)
+        keys[row], numbers[row + 1], numbers[row + 2] = key, left if wait else left - 1, now
         return wait

@@ -77,18 +77,18 @@ class Endpoint:
             return
         except Exception as error:
             response = self._failed(error)
+        more = []
         if request.is_unread:  # the answer comes first: what is refused is refused at once
             if request.header(b"expect"):  # what was announced may never come
-                response.headers = [*response.headers, (b"connection", b"close")]
+                more = [(b"connection", b"close")]
             elif request.is_last:
                 await request.discard()
-        await response.send(send)
+        await response.send(send, *more)
         self._service.note(request, self._name, response.status, perf_counter() - began)
 
-    def answer_soon(self, scope: Any, reply: Reply) -> None:
+    def answer_soon(self, request: Request, reply: Reply) -> None:
         """Answer a request without a body, whose handler never waits, now or very soon."""
         began = perf_counter()
-        request = Request(scope, None, 0)
 
         def done(answer: Response | Exception) -> None:
             response = self._failed(answer) if isinstance(answer, Exception) else answer
@@ -105,17 +105,16 @@ class Endpoint:
             elif isinstance(answer, Response):
                 done(answer)
 
-    def refuse_soon(self, scope: Any, reply: Reply) -> bool:
+    def refuse_soon(self, request: Request, reply: Reply) -> bool:
         """Refuse a picture before its body is there, if there is no room for it now.
 
         Where it has to be noted, it is answered as soon as it is.
         """
         service = self._service
         if not service.is_full:
-            scope[LET_IN] = True
+            request.scope[LET_IN] = True
             return False
         began = perf_counter()
-        request = Request(scope, None, 0)
 
         def done(response: Response) -> None:
             reply(response)
@@ -221,18 +220,19 @@ class Application:
         It waits for a body, unless that is a picture there is no room for, and for a picture that
         has to be fetched.
         """
+        request = Request(scope, None, 0)
         if scope["method"] == "POST":
             endpoint = self._of_pictures.get(path)
-            if endpoint is None or any(name == b"expect" for name, _ in scope["headers"]):
+            if endpoint is None or b"expect" in request.headers:
                 return False
-            return endpoint.refuse_soon(scope, reply)
+            return endpoint.refuse_soon(request, reply)
         endpoint = self._soon.get(path)
         query = scope["query_string"]
         if endpoint is None or b"url" in query or b"%" in query:
             return False
-        if any(name in BODY for name, _ in scope["headers"]):
+        if not BODY.isdisjoint(request.headers):
             return False
-        endpoint.answer_soon(scope, reply)
+        endpoint.answer_soon(request, reply)
         return True
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, Ty
 
 import httpx
 import msgspec
+from msgspec.json import Decoder, Encoder
 
 from hashmatch.errors import ServiceError
 from hashmatch.retry import Limits
 from hashmatch.service.v1 import Checked, Explained, HashQuery, ListsInUse, Looked, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from hashmatch.records.enums import Surface
 
@@ -35,48 +36,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, repr=False)
 class _Call(Generic[T]):
-    """One request, and what its answer is decoded as."""
+    """One request, and what decodes its answer."""
 
-    kind: type[T]
+    decode: Callable[[bytes], T]
     method: str
     path: str
     more: dict[str, Any] = field(default_factory=dict)
 
-    def decoded(self, response: httpx.Response) -> T:
-        """Return the answer that a response has."""
-        text = response.content
-        if response.headers.get("content-type") == NDJSON:
-            text = b"[" + b",".join(text.splitlines()) + b"]"
-        return msgspec.json.decode(text, type=self.kind)
-
-
-class _Tries:
-    """The tries of one request: the pause before the next, and whether there may be one.
-
-    Pauses have full jitter, and are at least as long as the service asks for.
-    """
-
-    def __init__(self, patience: float) -> None:
-        self._ends, self._count, self.pause = time.monotonic() + patience, 0, 0.0
-
-    def failed(self, came: httpx.Response | httpx.TransportError) -> None:
-        """Prepare another try, given what came of one; ServiceError if there is none."""
-        reason, asked_for = type(came).__name__, "0"
-        if isinstance(came, httpx.Response):
-            if came.status_code not in MAY_PASS:
-                raise _refused(came)
-            reason, asked_for = str(_refused(came)), came.headers.get("retry-after", "0")
-        left = self._ends - time.monotonic()
-        if left <= 0:
-            raise ServiceError(f"cannot ask the service: {reason}. Try again later.")
-        pause = PAUSES.delay(self._count, CHANCE)
-        self.pause = min(left, pause + (int(asked_for) if asked_for.isdecimal() else 0))
-        self._count += 1
-
 
 def _refused(response: httpx.Response) -> ServiceError:
     try:
-        problem = msgspec.json.decode(response.content, type=Problem)
+        problem = Decoder(Problem).decode(response.content)
         return ServiceError(f"cannot use the answer {response.status_code}: {problem.message}")
     except msgspec.MsgspecError:
         return ServiceError(
@@ -111,7 +81,9 @@ class _Calls:
         """
         params = {"surface": str(surface), "item_id": item_id, "version": version}
         given = {name: value for name, value in params.items() if value is not None}
-        return _Call(Checked, "POST", "/v1/check", {"content": image, "params": given})
+        return _Call(
+            Decoder(Checked).decode, "POST", "/v1/check", {"content": image, "params": given}
+        )
 
     def match(self, value: str, algorithm: str = "pdq") -> _Call[Looked]:
         """Return what a hash is near.
@@ -123,8 +95,8 @@ class _Calls:
         algorithm : str
             What it is.
         """
-        content = msgspec.json.encode(HashQuery(value, algorithm))
-        return _Call(Looked, "POST", "/v1/match", {"content": content})
+        content = Encoder().encode(HashQuery(value, algorithm))
+        return _Call(Decoder(Looked).decode, "POST", "/v1/match", {"content": content})
 
     def match_many(self, questions: Iterable[HashQuery]) -> _Call[list[Looked]]:
         """Return what each hash is near, in order.
@@ -134,9 +106,8 @@ class _Calls:
         questions : iterable of HashQuery
             Up to 10,000.
         """
-        lines = b"".join(msgspec.json.encode(each) + b"\n" for each in questions)
-        more = {"content": lines, "headers": {"content-type": NDJSON}}
-        return _Call(list[Looked], "POST", "/v1/match", more)
+        more = {"content": Encoder().encode_lines(questions), "headers": {"content-type": NDJSON}}
+        return _Call(Decoder(Looked).decode_lines, "POST", "/v1/match", more)
 
     def explain(self, image: bytes, nearest: int = 5) -> _Call[Explained]:
         """Return why a picture matches, or does not.
@@ -149,11 +120,50 @@ class _Calls:
             Entries of each list that are named.
         """
         more = {"content": image, "params": {"nearest": nearest}}
-        return _Call(Explained, "POST", "/v1/explain", more)
+        return _Call(Decoder(Explained).decode, "POST", "/v1/explain", more)
 
     def lists(self) -> _Call[ListsInUse]:
         """Return the lists in use."""
-        return _Call(ListsInUse, "GET", "/v1/lists")
+        return _Call(Decoder(ListsInUse).decode, "GET", "/v1/lists")
+
+
+class _Client:
+    """What both clients do: what one waits for in a call, the other awaits."""
+
+    _kind: type[httpx.Client] | type[httpx.AsyncClient]
+    _sleep: Callable[[float], Awaitable[None] | None]
+
+    def __init__(
+        self, url: str, token: str | None = None, *, timeout: float = 30.0, patience: float = 60.0
+    ) -> None:
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        self._http: Any = self._kind(base_url=url, headers=headers, timeout=timeout)
+        self._patience = patience
+
+    async def _send(self, call: _Call[T]) -> T:
+        """Send a call, again while what fails may pass, and return its answer.
+
+        Pauses have full jitter, and are at least as long as the service asks for.
+        """
+        ends, count = time.monotonic() + self._patience, 0
+        while True:
+            try:
+                came = self._http.request(call.method, call.path, **call.more)
+                response = came if isinstance(came, httpx.Response) else await came
+            except httpx.TransportError as error:
+                reason, least = type(error).__name__, "0"
+            else:
+                if response.status_code == httpx.codes.OK:
+                    return call.decode(response.content)
+                if response.status_code not in MAY_PASS:
+                    raise _refused(response)
+                reason, least = str(_refused(response)), response.headers.get("retry-after", "0")
+            if (left := ends - time.monotonic()) <= 0:
+                raise ServiceError(f"cannot ask the service: {reason}. Try again later.")
+            pause = PAUSES.delay(count, CHANCE) + (int(least) if least.isdecimal() else 0)
+            if (slept := self._sleep(min(left, pause))) is not None:
+                await slept
+            count += 1
 
 
 _Make: TypeAlias = "Callable[Concatenate[Any, P], _Call[T]]"
@@ -164,16 +174,12 @@ def _waits(make: _Make[P, T]) -> Callable[Concatenate[Client, P], T]:
 
     @wraps(make)
     def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        call, tries = make(self, *args, **kwargs), _Tries(self._patience)
-        while True:
-            time.sleep(tries.pause)
-            try:
-                response = self._http.request(call.method, call.path, **call.more)
-                if response.status_code == httpx.codes.OK:
-                    return call.decoded(response)
-                tries.failed(response)
-            except httpx.TransportError as error:
-                tries.failed(error)
+        try:
+            self._send(make(self, *args, **kwargs)).send(None)  # to its end: it awaits nothing
+        except StopIteration as end:
+            answer: T = end.value
+            return answer
+        raise AssertionError
 
     return method
 
@@ -183,32 +189,9 @@ def _awaits(make: _Make[P, T]) -> Callable[Concatenate[AsyncClient, P], Coroutin
 
     @wraps(make)
     async def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        call, tries = make(self, *args, **kwargs), _Tries(self._patience)
-        while True:
-            await asyncio.sleep(tries.pause)
-            try:
-                response = await self._http.request(call.method, call.path, **call.more)
-                if response.status_code == httpx.codes.OK:
-                    return call.decoded(response)
-                tries.failed(response)
-            except httpx.TransportError as error:
-                tries.failed(error)
+        return await self._send(make(self, *args, **kwargs))
 
     return method
-
-
-class _Client:
-    """What both clients are made with."""
-
-    _kind: type[httpx.Client] | type[httpx.AsyncClient]
-    _http: Any
-
-    def __init__(
-        self, url: str, token: str | None = None, *, timeout: float = 30.0, patience: float = 60.0
-    ) -> None:
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        self._http = self._kind(base_url=url, headers=headers, timeout=timeout)
-        self._patience = patience
 
 
 class Client(_Client):
@@ -231,7 +214,7 @@ class Client(_Client):
     ...     client.check(data, surface="profile_photo", item_id="user/42").outcome
     """
 
-    _kind = httpx.Client
+    _kind, _sleep = httpx.Client, staticmethod(time.sleep)
     check = _waits(_Calls.check)
     match = _waits(_Calls.match)
     match_many = _waits(_Calls.match_many)
@@ -252,7 +235,7 @@ class Client(_Client):
 class AsyncClient(_Client):
     """As `Client`, for asyncio."""
 
-    _kind = httpx.AsyncClient
+    _kind, _sleep = httpx.AsyncClient, staticmethod(asyncio.sleep)
     check = _awaits(_Calls.check)
     match = _awaits(_Calls.match)
     match_many = _awaits(_Calls.match_many)

@@ -5,7 +5,9 @@ gets a 503. Here a request has a deadline by which all of it is there, and where
 connections, those that have been silent for longest make room.
 
 A request that is whole, and needs nothing to wait for, is answered where it is parsed: a task and
-the messages of ASGI take longer than to look up a hash.
+the messages of ASGI take longer than to look up a hash. What ASGI wants to know of a request is put
+together only for those that get a task. The body of a picture that is refused is skipped, not
+parsed.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import resource
 import time
 from typing import TYPE_CHECKING, Any
 
+from httptools import HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hashmatch.service.app import LET_IN, Application
@@ -32,6 +35,7 @@ ANSWER_SECONDS = 30.0
 MAX_UNREAD = 64 * 2**20
 """Bytes of a request that are read, and dropped, after its answer: a client that still sends them
 would see a reset connection otherwise."""
+HEAD_END = b"\r\n\r\n"
 
 
 def most_connections() -> int:
@@ -59,9 +63,11 @@ class Protocol(HttpToolsProtocol):
     _timer_due = 0.0
     _deadline: float | None = None
     _closes = False
-    _is_partial = True
+    _is_partial = _is_answered = False
     _since = 0.0
     _unread = 0
+    _skips = 0
+    """Bytes of a refused picture that are still to come."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -78,27 +84,70 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse the bytes received; the clock runs from the first byte of a request to its last."""
-        super().data_received(data)
+        if self._skips or (not self._is_partial and data.startswith(b"POST ")):
+            self._receive_posts(data)
+        else:
+            super().data_received(data)
         if self._is_partial and self._deadline is None:
             self._wait(REQUEST_SECONDS)
+
+    def _receive_posts(self, data: bytes) -> None:
+        """Parse requests, the heads of those with a body first; skip the body of a refused one."""
+        view, begin = memoryview(data), self._skip(len(data))
+        while begin < len(data) and not self.transport.is_closing():
+            end = data.find(HEAD_END, begin) + len(HEAD_END)
+            if self._is_partial or end < len(HEAD_END):
+                end = len(data)
+            super().data_received(view[begin:end])  # type: ignore[arg-type]  # of any buffer
+            begin = end
+            if self._is_partial and self._is_answered and not self._skips:
+                self._skips = self._declared()
+                begin += self._skip(len(data) - begin)
+
+    def _declared(self) -> int:
+        """Return how long the body is, for which its parser waits no longer; 0 if nobody said."""
+        fields = dict(self.headers)
+        length = int(fields.get(b"content-length", b"0"))
+        if b"transfer-encoding" in fields or length > MAX_UNREAD:
+            return 0  # it is parsed, and dropped as it comes
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn makes it
+        return length
+
+    def _skip(self, most: int) -> int:
+        """Skip so many bytes at most of a body; return how many."""
+        skipped = min(self._skips, most)
+        if skipped:
+            self._skips -= skipped
+            if not self._skips:
+                self.on_message_complete()
+        return skipped
 
     def on_message_begin(self) -> None:
         """Note that a request begins."""
         self._is_partial = True
+        self._is_answered = False
         self._unread = 0
-        self._wait(None)
-        super().on_message_begin()
+        self._deadline = None
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
 
     def on_headers_complete(self) -> None:
         """Answer a request, at once or in a task; requests of one connection in their order."""
         self._flush()
-        if self._answer_soon():
+        known: dict[str, Any] = {"headers": self.headers}
+        if self._answer_soon(known):
+            self._is_answered = True
             return
-        scope: Any = self.scope
+        url, expects = self.url, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue, self.headers = url, expects, known["headers"]
+        self.scope.update(known)  # type: ignore[typeddict-item]
         if self._awaits_reply:  # to the request before, which no task has: this one is to wait
             self.cycle = _UNANSWERED
         super().on_headers_complete()
-        if LET_IN in scope:
+        if LET_IN in known:
             self._application.announce()  # type: ignore[union-attr]
 
     def on_body(self, body: bytes) -> None:
@@ -155,8 +204,11 @@ class Protocol(HttpToolsProtocol):
         if self._awaits_reply and self._application is not None:
             self._application.flush()
 
-    def _answer_soon(self) -> bool:
-        """Answer a request that the application needs no time for; return whether it was one."""
+    def _answer_soon(self, scope: dict[str, Any]) -> bool:
+        """Answer a request that the application needs no time for; return whether it was one.
+
+        `scope` is what the application needs to know, and may note something in.
+        """
         parser, url = self.parser, self.url
         method = parser.get_method()
         if (
@@ -171,14 +223,13 @@ class Protocol(HttpToolsProtocol):
             or b"#" in url
         ):
             return False
-        path, _, query = url.partition(b"?")
-        scope: Any = self.scope
-        scope["method"], scope["query_string"] = method.decode(), query
+        path, _, scope["query_string"] = url.partition(b"?")
+        scope["method"] = method.decode()
         self._awaits_reply = True
-        is_taken = self._application.answer_soon(path, scope, self._reply)
-        if not is_taken:
-            self._awaits_reply = False
-        return is_taken
+        if self._application.answer_soon(path, scope, self._reply):
+            return True
+        self._awaits_reply = False
+        return False
 
     def _reply(self, response: Response) -> None:
         self._awaits_reply = False

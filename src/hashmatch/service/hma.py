@@ -433,7 +433,9 @@ def raw_lookup(service: Service, request: Request) -> Response:
 
 
 def _answer(value: object, snapshot: Snapshot) -> Response:
-    return as_json(value, ordered=True, headers=[(b"x-snapshot", snapshot.header)])
+    if not value:
+        return snapshot.nothing
+    return as_json(value, ordered=True, headers=snapshot.headers)
 
 
 def _algorithm(snapshot: Snapshot, name: str) -> str:

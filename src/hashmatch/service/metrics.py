@@ -96,6 +96,7 @@ class Metrics:
             "Records of pictures that were found after they had been checked.", registry=registry,
         )  # fmt: skip
         self._bound: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._bound_unchecked: dict[bool, Counter] = {}
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Count an answered request."""
@@ -112,7 +113,11 @@ class Metrics:
 
     def unchecked(self, *, retry: bool) -> None:
         """Count a picture that was not checked; `retry`, if it may be when it is sent again."""
-        self._unchecked.labels("true" if retry else "false").inc()
+        bound = self._bound_unchecked.get(retry)
+        if bound is None:
+            bound = self._unchecked.labels("true" if retry else "false")
+            self._bound_unchecked[retry] = bound
+        bound.inc()
 
     def lost_line(self) -> None:
         """Count a line of the access log that could not be written."""

@@ -15,13 +15,15 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashmatch import registry
+from hashmatch.decode import load
 from hashmatch.errors import StoreError
 from hashmatch.records.enums import Outcome, Surface
 from hashmatch.records.images import ImageError, ImageItem
 from hashmatch.records.review import ReviewRecord
 from hashmatch.retry import Limits, Tries, read_item
-from hashmatch.review.web.places import BUCKETS
+from hashmatch.review.web.places import BUCKETS, below
 from hashmatch.service.database import Writer, connect, lock_file
+from hashmatch.service.http import HttpError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
     from hashmatch.interfaces import Source
     from hashmatch.matching.matcher import Matcher
+    from hashmatch.service.fetch import Fetcher
+    from hashmatch.service.recent import Recent
 
     _Refused = tuple["Picture", Callable[[BaseException | None], None]]
 
@@ -276,6 +280,23 @@ class MissedItems:
             last = row[0]
             yield Missed(*row)
 
+    def settle(self, keys: Collection[str] = (), reason: str = "") -> Iterator[Missed]:
+        """Remove pictures that nobody will check, for example since they are gone.
+
+        Each is yielded before it is removed, so that it can be said what became of it.
+
+        Parameters
+        ----------
+        keys : collection of str
+            Their names.
+        reason : str
+            All that were not checked for a reason that begins so are removed too; empty for none.
+        """
+        for each in self.items():
+            if each.key in keys or (reason and each.reason.startswith(reason)):
+                yield each
+                self.remove(each.id)
+
     def hold(self, number: int, record: bytes) -> None:
         """Keep the record that one came to, until it is in the queue for certain."""
         self._database.execute("UPDATE item SET record = ? WHERE id = ?", (record, number))
@@ -290,16 +311,57 @@ class MissedItems:
         self._database.execute("UPDATE item SET reason = ? WHERE id = ?", row)
 
 
-def _is_bucket(source: str) -> bool:
-    """Return whether a source reads pictures by their names; others by where they listed them."""
-    return source.partition("://")[0] in BUCKETS
+class _Pictures:
+    """The bytes of what was missed, as far as there are any: kept, fetched, or of a source."""
 
+    def __init__(
+        self,
+        items: MissedItems,
+        source: str,
+        allow_private: Collection[str],
+        fetcher: Fetcher | None,
+    ) -> None:
+        self._items, self._where, self._fetcher = items, source, fetcher
+        self._allow_private = allow_private
+        self._opened: dict[Surface, Source] = {}
+        self._listed: dict[Surface, dict[str, ImageItem]] = {}
+        # A bucket reads pictures by their names, and may be long; others where they listed them.
+        self._is_bucket = source.partition("://")[0] in BUCKETS
 
-def _listed(source: Source, where: str, wanted: Collection[str]) -> dict[str, ImageItem]:
-    """Return the items of some names as a source lists them; none of a bucket: it may be long."""
-    if _is_bucket(where):
-        return {}
-    return {item.key: item for item in source.items() if item.key in wanted}
+    def read(self, each: Missed, surface: Surface) -> bytes | str | None:
+        """Return the bytes, or why they cannot be read; None if nobody says where they are."""
+        if each.data is not None:
+            return each.data
+        if self._fetcher is not None and below(each.key, self._fetcher.prefixes):
+            try:
+                return self._fetcher.read(each.key)
+            except HttpError as error:
+                return error.message
+        if not self._where:
+            return None
+        if surface not in self._opened:
+            self._open(surface)
+        item = self._listed[surface].get(each.key)
+        if self._is_bucket:
+            item = ImageItem(each.key, "unlisted", surface)
+        if item is None:
+            return "there is no picture of this name in the source"
+        _, content = read_item(self._opened[surface], item, Tries(ONE_ITEM))
+        return content.reason if isinstance(content, ImageError) else content
+
+    def _open(self, surface: Surface) -> None:
+        source = registry.open_source(self._where, surface, allow_private=self._allow_private)
+        self._opened[surface], self._listed[surface] = source, {}
+        if not self._is_bucket:
+            wanted = self._items.wanted(surface)
+            self._listed[surface] = {
+                item.key: item for item in source.items() if item.key in wanted
+            }
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for one in self._opened.values():
+            one.close()
 
 
 def check_missed(
@@ -309,6 +371,8 @@ def check_missed(
     *,
     source: str = "",
     allow_private: Collection[str] = (),
+    fetcher: Fetcher | None = None,
+    recent: Recent | None = None,
 ) -> Counter[str]:
     """Check what was missed, and remove it once its record is added.
 
@@ -328,6 +392,10 @@ def check_missed(
         Where pictures are read whose bytes were not kept.
     allow_private : collection of str
         Hosts and networks that may be asked for them though they are not public.
+    fetcher : Fetcher, optional
+        What pictures are fetched with again that are named by their address.
+    recent : Recent, optional
+        Where their hashes are kept for what lists get later.
 
     Returns
     -------
@@ -346,59 +414,44 @@ def check_missed(
             raise StoreError(
                 f"cannot check what {items.path} has: another run does that. Wait for its end."
             ) from None
-        return _check_missed(items, matcher, add, source, allow_private)
+        with closing(_Pictures(items, source, allow_private, fetcher)) as pictures:
+            return _check_missed(items, matcher, add, pictures, recent)
 
 
 def _check_missed(
     items: MissedItems,
     matcher: Matcher,
     add: Callable[[ReviewRecord], object],
-    source: str,
-    allow_private: Collection[str],
+    pictures: _Pictures,
+    recent: Recent | None,
 ) -> Counter[str]:
     counts: Counter[str] = Counter()
-    opened: dict[Surface, Source] = {}
-    listed: dict[Surface, dict[str, ImageItem]] = {}
-    try:
-        for each in items.items():
-            if each.record is not None:  # a run before this one ended before it was added
-                record = ReviewRecord.from_json(each.record)
-                add(record)
-                items.remove(each.id)
-                counts[record.outcome] += 1
-                continue
-            surface = Surface.parse(each.surface)
-            data = each.data
-            if data is None:
-                if not source:
-                    continue  # its bytes were not kept, and nobody says where it is
-                if surface not in opened:
-                    opened[surface] = registry.open_source(
-                        source, surface, allow_private=allow_private
-                    )
-                    listed[surface] = _listed(opened[surface], source, items.wanted(surface))
-                item = ImageItem(each.key, "unlisted", surface)
-                if not _is_bucket(source):
-                    if each.key not in listed[surface]:
-                        items.note(each.id, "there is no picture of this name in the source")
-                        continue
-                    item = listed[surface][each.key]
-                _, content = read_item(opened[surface], item, Tries(ONE_ITEM))
-                if isinstance(content, ImageError):
-                    items.note(each.id, content.reason)
-                    continue
-                data = content
-            version = each.version or None
-            found = matcher.check(data, surface=surface, item_id=each.key, version=version)
-            if isinstance(found, ReviewRecord):
-                items.hold(each.id, found.to_json())
-                add(found)
-            elif found.outcome is Outcome.FAILED:
-                items.note(each.id, found.reason)
-                continue
+    for each in items.items():
+        if each.record is not None:  # a run before this one ended before it was added
+            record = ReviewRecord.from_json(each.record)
+            add(record)
             items.remove(each.id)
-            counts[found.outcome] += 1
-    finally:
-        for one in opened.values():
-            one.close()
+            counts[record.outcome] += 1
+            continue
+        surface = Surface.parse(each.surface)
+        data = pictures.read(each, surface)
+        if data is None:
+            continue
+        if isinstance(data, str):
+            items.note(each.id, data)
+            continue
+        item = ImageItem(each.key, each.version or load(data, each.key).version, surface)
+        hashed = matcher.hash(data, each.key)
+        found = matcher.decide(item, hashed)
+        if isinstance(found, ReviewRecord):
+            items.hold(each.id, found.to_json())
+            add(found)
+        elif found.outcome is Outcome.FAILED:
+            items.note(each.id, found.reason)
+            continue
+        kept = None if recent is None else recent.remember(None, item, hashed, found)
+        if kept is not None:
+            kept.result()
+        items.remove(each.id)
+        counts[found.outcome] += 1
     return counts

@@ -24,14 +24,14 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from hashmatch._redact import forget, unseen
-from hashmatch.errors import HashmatchError, StoreError
+from hashmatch.errors import HashmatchError, StoreError, UsageError
 from hashmatch.hashing.chrome import ChromeMeter
 from hashmatch.lists.merge import hash_keys
 from hashmatch.records.entries import Entries
@@ -42,17 +42,17 @@ from hashmatch.records.review import ReviewRecord
 from hashmatch.records.times import timestamp
 from hashmatch.service.database import Writer, cannot, connect, lock_file, transaction
 from hashmatch.service.snapshots import LOG
-from hashmatch.store.encryption import RowCipher
+from hashmatch.store.encryption import RowCipher, list_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
-    from datetime import timedelta
 
     from numpy.typing import NDArray
 
     from hashmatch.matching.matcher import Matcher
     from hashmatch.records.hash_list import HashList
+    from hashmatch.records.videos import HashedVideo
     from hashmatch.service.metrics import Metrics
     from hashmatch.service.snapshots import Snapshot, Snapshots
     from hashmatch.store.encryption import ListKey
@@ -168,6 +168,16 @@ def _entries(record: ReviewRecord) -> frozenset[bytes]:
     )
 
 
+def recent_key(path: str | None) -> ListKey:
+    """Return the key of a database, which a file or the environment has; UsageError without."""
+    key = list_key(path, KEY)
+    if key is None:
+        raise UsageError(
+            f"cannot keep recent hashes: there is no key for them. Give --recent-key, or {KEY}."
+        )
+    return key
+
+
 class Recent(Opaque):
     """The last pictures of a service; one object for each of its processes.
 
@@ -178,7 +188,7 @@ class Recent(Opaque):
     key : ListKey
         What it is encrypted with.
     keep_for : timedelta
-        How long a picture's hashes are kept.
+        How long a picture's hashes are kept, by `catch_up`.
     items : int
         How many pictures' at most; the oldest give way.
 
@@ -188,7 +198,13 @@ class Recent(Opaque):
         If it cannot be opened, or is encrypted with another key.
     """
 
-    def __init__(self, path: str, key: ListKey, keep_for: timedelta, items: int) -> None:
+    def __init__(
+        self,
+        path: str,
+        key: ListKey,
+        keep_for: timedelta = timedelta(hours=1),
+        items: int = 100_000,
+    ) -> None:
         self.path, self._keep_for, self._items = path, keep_for.total_seconds(), items
         self._cipher = RowCipher(key)
         self._digest_key = key.derive(b"", b"hashmatch lists of recent hashes")
@@ -220,21 +236,21 @@ class Recent(Opaque):
     @unseen
     def remember(
         self,
-        snapshot: Snapshot,
+        snapshot: Snapshot | None,
         item: ImageItem,
-        hashed: Sequence[HashedImage],
+        hashed: Sequence[HashedImage | HashedVideo],
         result: ReviewRecord | ItemOutcome,
     ) -> Future[object] | None:
         """Keep the hashes of a picture that was checked; they are kept once the future is done.
 
         Parameters
         ----------
-        snapshot : Snapshot
-            What it was checked against.
+        snapshot : Snapshot, optional
+            What it was checked against; None if it is none that the service has.
         item : ImageItem
             The picture.
-        hashed : sequence of HashedImage
-            As `Matcher.hash` gave them.
+        hashed : sequence of HashedImage or HashedVideo
+            As `Matcher.hash` gave them; no video is kept.
         result : ReviewRecord or ItemOutcome
             What it came to.
 
@@ -243,9 +259,10 @@ class Recent(Opaque):
         Future or None
             None if it has no hash that could be found.
         """
-        if not any(one.outcome is Outcome.HASHED for one in hashed):
+        images = [one for one in hashed if isinstance(one, HashedImage)]
+        if len(images) < len(hashed) or all(one.outcome is not Outcome.HASHED for one in images):
             return None
-        seen = Seen(item, list(hashed), frozenset(), False)
+        seen = Seen(item, images, frozenset(), False)
         if isinstance(result, ReviewRecord):
             seen = seen.after(result)
         number = next((n for known, n in self._registered if known is snapshot), UNKNOWN)

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from hashmatch.service.page import Page
     from hashmatch.service.service import Limits
     from hashmatch.service.snapshots import Snapshots
-    from hashmatch.store.encryption import ListKey
 
 LOG = logging.getLogger("hashmatch.service.server")
 """Without a handler of the host, its warnings go to standard error."""
@@ -158,7 +157,9 @@ class Serving:
                 raise UsageError(
                     "cannot keep recent hashes: what is found later has no place. Give --review."
                 )
-            self._recent_key()
+            from hashmatch.service.recent import recent_key
+
+            recent_key(self.recent_key)
         if self.is_local:
             return
         if not self.tokens and not self.client_ca:
@@ -257,17 +258,6 @@ class Serving:
 
         return Page(self.review, self._page_serving(), port)
 
-    def _recent_key(self) -> ListKey:
-        from hashmatch.service.recent import KEY
-        from hashmatch.store.encryption import list_key
-
-        key = list_key(self.recent_key, KEY)
-        if key is None:
-            raise UsageError(
-                f"cannot keep recent hashes: there is no key for them. Give --recent-key, or {KEY}."
-            )
-        return key
-
     def server(self, process: str, port: int) -> uvicorn.Server:
         """Return what answers in one process, to be run with ``run([socket])``."""
         import ssl
@@ -280,7 +270,7 @@ class Serving:
         from hashmatch.service.connections import Protocol
         from hashmatch.service.fetch import Fetcher
         from hashmatch.service.missed import Journal
-        from hashmatch.service.recent import Recent
+        from hashmatch.service.recent import Recent, recent_key
         from hashmatch.service.review import Review
         from hashmatch.service.service import Limits, Service
         from hashmatch.service.tokens import TokenFile
@@ -300,7 +290,7 @@ class Serving:
             Journal(self.missed, process, keep_bytes=self.keep_missed_bytes)
             if self.missed
             else None,
-            Recent(self.recent, self._recent_key(), self.recent_for, self.recent_items)
+            Recent(self.recent, recent_key(self.recent_key), self.recent_for, self.recent_items)
             if self.recent
             else None,
             self.hosts(port),

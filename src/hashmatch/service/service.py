@@ -15,7 +15,6 @@ from msgspec.json import encode as encode_json
 
 from hashmatch._files.private import stamp
 from hashmatch.errors import StoreError
-from hashmatch.records.images import HashedImage
 from hashmatch.service.admission import Admission, Busy, Rates
 from hashmatch.service.fetch import check_url
 from hashmatch.service.http import HttpError
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from hashmatch.exchanges.config import Exchanges
-    from hashmatch.records.images import ImageItem, ItemOutcome
+    from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
     from hashmatch.records.review import ReviewRecord
     from hashmatch.records.safeguards import Waiver
     from hashmatch.records.videos import HashedVideo
@@ -300,10 +299,9 @@ class Service:
         hashed: Sequence[HashedImage | HashedVideo],
         result: ReviewRecord | ItemOutcome,
     ) -> None:
-        """Keep a picture's hashes for what lists get later, if that was asked for; no video's."""
-        images = [one for one in hashed if isinstance(one, HashedImage)]
-        if self.recent is not None and len(images) == len(hashed):
-            kept = self.recent.remember(snapshot, item, images, result)
+        """Keep a picture's hashes for what lists get later, if that was asked for."""
+        if self.recent is not None:
+            kept = self.recent.remember(snapshot, item, hashed, result)
             if kept is not None:
                 await asyncio.wrap_future(kept)
 

@@ -23,6 +23,7 @@ from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.times import timestamp
 from hashmatch.records.video_columns import VIDEO_SPEC
 from hashmatch.service.banks import names_of
+from hashmatch.service.http import Prepared, as_json
 from hashmatch.store.watch import watch
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from hashmatch.matching.matcher import Matcher
     from hashmatch.records.hashes import HashSpec
     from hashmatch.service.banks import Banks
+    from hashmatch.service.http import Response
     from hashmatch.store.list_store import ListStore
 
 LOG = logging.getLogger("hashmatch.service")
@@ -79,9 +81,14 @@ class Snapshot(Opaque):
         return {known.spec.algorithm: known.spec for known in self.matcher.lists}
 
     @cached_property
-    def header(self) -> bytes:
-        """Its name, as a header has it."""
-        return self.name.encode("unicode_escape")
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The header that says its name."""
+        return ((b"x-snapshot", self.name.encode("unicode_escape")),)
+
+    @cached_property
+    def nothing(self) -> Response:
+        """What is answered by HMA's paths where nothing was found: made once, for it is usual."""
+        return Prepared(as_json({}, headers=self.headers))
 
     def ratio(self, list_name: str, algorithm: str) -> float:
         """Return the share of hashes of an algorithm that a list answers."""

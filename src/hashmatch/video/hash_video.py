@@ -238,13 +238,13 @@ def hash_frame(
     layout: Layout, is_full: bool, planes: Sequence[NDArray[np.uint8]]
 ) -> tuple[NDArray[np.uint64], int]:
     """Return the PDQ hash of a decoded frame, as words (1, 4), and its quality."""
-    from hashmatch._kernels import pdq, pdq_yuv
+    from hashmatch._kernels import pdq, pdq_numpy, pdq_yuv
 
     views = [plane.view() for plane in planes]
     for view in views:
         view.flags.writeable = False  # compiled once for all
     words = np.empty((1, FRAME_SPEC.words), np.uint64)
     if layout is Layout.RGB:
-        return words, pdq.pdq(views[0], pdq.DCT, words)
+        return words, pdq.pdq(views[0], pdq_numpy.DCT, words)
     y, u, v = views
     return words, pdq_yuv.hash_yuv(y, u, v, is_full, words)
