@@ -73,9 +73,9 @@ def every_frame(ratio: float, quality: int | None = None) -> Frames:
     largest rectangle of their shape that shows no corner (``turn:2/inside``). Turned and small
     crops are tried in all eight orientations (``turn:2/flip_left_right``). Pictures of a usual
     shape may have been cut to it (``from:3:2``; with a number, a less likely guess of what was cut
-    off), and any part of a picture may
-    be covered (``hide:`` and the disc's centre and radius). Pictures of a `quality` below `SOFT`
-    are asked for as crops and turned, in their own orientation.
+    off), and any part of a picture may be covered (``hide:`` and the disc's centre and radius).
+    Pictures of a `quality` below `SOFT` are asked for as crops and turned, in their own
+    orientation.
     """
     long = round(max(ratio, 1 / ratio), 1)
     if quality is not None and quality < SOFT:
