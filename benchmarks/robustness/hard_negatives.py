@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     Photos = Sequence[Image.Image]
     Draw = Callable[[int, Scene, Photos], Image.Image]
+    Page = Callable[[Image.Image, Scene, screens.App, str], Image.Image]
 
 EACH = 40
 """Pictures of a set: 1,560 pairs."""
@@ -91,10 +92,41 @@ def _chat(
 
 
 def _page(
-    number: int, scene: Scene, photos: Photos,
-    page: Callable[[Image.Image, Scene, screens.App, str], Image.Image],
+    number: int, scene: Scene, photos: Photos, page: Page,
+    colours: screens.App = screens.LIGHT[1], script: str = "latin",
 ) -> Image.Image:  # fmt: skip
-    return page(photos[number], scene, screens.LIGHT[1], "latin")
+    return page(photos[number], scene, colours, script)
+
+
+def _other_words(
+    _: int, scene: Scene, __: Photos, colours: screens.App, script: str, turns: str
+) -> Image.Image:
+    """Draw a chat in which as much is said by the same people as in the others, in other words."""
+    own = Random(turns)
+    return screens.chat(None, scene, 0, False, colours=colours, script=script, turns=own)[0]
+
+
+def _of_apps() -> Iterator[tuple[str, Draw]]:
+    """Yield sets of one app each, light and dark, in one script each."""
+    for shade, apps, written in (
+        ("light", screens.LIGHT, ("latin", "arabic", "chinese", "cyrillic")),
+        ("dark", screens.DARK, ("hebrew", "latin", "greek", "chinese")),
+    ):
+        for number, (colours, script) in enumerate(zip(apps, written, strict=True), 1):
+            app = f"{shade} app {number}, {script}"
+            for turns in "ab":
+                yield (
+                    f"chats, other words, {app}, {turns}",
+                    partial(_other_words, colours=colours, script=script, turns=app + turns),
+                )
+            yield (
+                f"profile pages, {app}",
+                partial(_page, page=screens.profile, colours=colours, script=script),
+            )
+            yield (
+                f"lists of chats, {app}",
+                partial(_page, page=screens.inbox, colours=colours, script=script),
+            )
 
 
 def _flag(number: int, scene: Scene, _: Photos) -> Image.Image:
@@ -178,6 +210,7 @@ def _icon(number: int, scene: Scene, _: Photos) -> Image.Image:
 
 
 SETS: dict[str, Draw] = {
+    **dict(_of_apps()),
     "chats without a picture, one app, light": partial(_chat, share=0, app=0, dark=False),
     "chats without a picture, one app, dark": partial(_chat, share=0, app=0, dark=True),
     "chats without a picture, several apps and scripts": partial(

@@ -9,7 +9,9 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 from benchmarks.robustness.drawing import covering, disc, font, rounded, wrapped
 
 if TYPE_CHECKING:
-    from benchmarks.robustness.drawing import Scene
+    from random import Random
+
+    from benchmarks.robustness.drawing import Font, Scene
 
 WIDTH, HEIGHT = 1080, 2160
 STATUS, HEADER, INPUT = 84, 168, 156
@@ -47,8 +49,15 @@ def app(scene: Scene, dark: bool) -> App:
     return scene.random.choice(DARK if dark else LIGHT)
 
 
-def _bar(screen: Image.Image, scene: Scene, colours: App, script: str, title: bool = True) -> None:
-    """Draw the time, the battery and, with `title`, who it is that one chats with."""
+def _bar(
+    screen: Image.Image, scene: Scene, colours: App, script: str, title: bool = True,
+    photograph: bool = True,
+) -> None:  # fmt: skip
+    """Draw the time, the battery and, with `title`, who it is that one chats with.
+
+    Without a `photograph` they have a disc of one colour with their initial, as accounts have that
+    were given none.
+    """
     draw = ImageDraw.Draw(screen)
     draw.rectangle((0, 0, WIDTH, STATUS + (HEADER if title else 0)), colours.header)
     hour, minute = scene.random.randrange(24), scene.random.randrange(60)
@@ -59,8 +68,13 @@ def _bar(screen: Image.Image, scene: Scene, colours: App, script: str, title: bo
         return
     middle = STATUS + HEADER / 2
     draw.line([(70, middle - 22), (48, middle), (70, middle + 22)], colours.header_ink, 6)
-    face = disc(scene.other(), 104)
-    screen.paste(face, (100, int(middle) - 52), face)
+    if photograph:
+        face = disc(scene.other(), 104)
+        screen.paste(face, (100, int(middle) - 52), face)
+    else:
+        draw.ellipse((100, middle - 52, 204, middle + 52), colours.own)
+        initial = scene.text(script, 1, 1)[0].upper()
+        draw.text((152, middle), initial, colours.ink, font(52, script), "mm")
     draw.text(
         (230, middle - 20), scene.text(script, 1, 2), colours.header_ink, font(44, script), "lm"
     )
@@ -102,11 +116,17 @@ class Bubble(NamedTuple):
     is_picture: bool = False
 
 
-def _said(scene: Scene, colours: App, script: str, mine: bool) -> Bubble:
-    face = font(42, script)
-    lines = wrapped(scene.text(script, 1, 16), face, 640)
-    wide = int(max(face.getlength(line) for line in lines)) + 150
-    drawn = Image.new("RGBA", (max(240, wide), 60 * len(lines) + 44))
+def _said(
+    scene: Scene, colours: App, script: str, mine: bool, size: tuple[int, int] | None = None
+) -> Bubble:
+    """Draw a message; `size` is how many lines it has and how wide they are."""
+    face = font(42 if size is None else 34, script)
+    if size is None:
+        lines = wrapped(scene.text(script, 1, 16), face, 640)
+        wide = int(max(face.getlength(line) for line in lines))
+    else:
+        lines, wide = [_filling(scene, script, face, size[1]) for _ in range(size[0])], size[1]
+    drawn = Image.new("RGBA", (max(240, wide + 150), 60 * len(lines) + 44))
     draw = ImageDraw.Draw(drawn)
     fill = colours.own if mine else colours.theirs
     draw.rounded_rectangle((0, 0, drawn.width - 1, drawn.height - 1), 30, fill)
@@ -115,6 +135,16 @@ def _said(scene: Scene, colours: App, script: str, mine: bool) -> Bubble:
     time = f"{scene.random.randrange(24)}:{scene.random.randrange(60):02}"
     draw.text((drawn.width - 24, drawn.height - 24), time, colours.faint, font(26), "rm")
     return Bubble(drawn, mine)
+
+
+def _filling(scene: Scene, script: str, face: Font, wide: float) -> str:
+    """Return words that fill a line to its end, the last one broken."""
+    line = scene.text(script, 1, 1)
+    while face.getlength(line) <= wide:
+        line = f"{line} {scene.text(script, 1, 1)}"
+    while len(line) > 1 and face.getlength(line) > wide:
+        line = line[:-1]
+    return line
 
 
 def _shown(image: Image.Image, share: float) -> Image.Image:
@@ -129,7 +159,7 @@ def _shown(image: Image.Image, share: float) -> Image.Image:
 
 def chat(
     image: Image.Image | None, scene: Scene, share: float, dark: bool, patterned: bool = False,
-    colours: App | None = None, script: str = "", most: int = 100,
+    colours: App | None = None, script: str = "", most: int = 100, turns: Random | None = None,
 ) -> tuple[Image.Image, tuple[int, int, int, int] | None]:  # fmt: skip
     """Return a chat with a picture among the messages, and the box that the picture is in.
 
@@ -141,6 +171,9 @@ def chat(
         Of the screen's width that it takes.
     most : int
         Messages besides, fewer if the screen is full. They stand at its lower end.
+    turns : Random, optional
+        Says whose each message is, and how long: two chats with the same have other words only,
+        and are of people without a photograph.
     """
     colours = colours or app(scene, dark)
     script = script or scene.script()
@@ -161,11 +194,13 @@ def chat(
         bubbles.append(Bubble(drawn, mine, True))
         room -= drawn.height + 24
     for _ in range(most):
-        said = _said(scene, colours, script, scene.random.random() < 0.5)
+        chance = turns or scene.random
+        size = (turns.choice((1, 1, 2, 3, 5)), turns.randrange(240, 640)) if turns else None
+        said = _said(scene, colours, script, chance.random() < 0.5, size)
         room -= said.drawn.height + 24
         if room < 0:
             break
-        bubbles.insert(scene.random.randint(0, len(bubbles)), said)
+        bubbles.insert(chance.randint(0, len(bubbles)), said)
     place, box = bottom - 30 - sum(bubble.drawn.height + 24 for bubble in bubbles) + 24, None
     for bubble in bubbles:
         left = WIDTH - 36 - bubble.drawn.width if bubble.mine else 36
@@ -174,7 +209,7 @@ def chat(
             wide, tall = bubble.drawn.size
             box = (left + 6, place + 6, left + wide - 6, place + tall - 6)
         place += bubble.drawn.height + 24
-    _bar(screen, scene, colours, script)
+    _bar(screen, scene, colours, script, photograph=turns is None)
     _input(screen, scene, colours, script)
     return screen, box
 
@@ -243,21 +278,27 @@ def inbox(image: Image.Image, scene: Scene, colours: App, script: str) -> Image.
 
 
 def profile(image: Image.Image, scene: Scene, colours: App, script: str) -> Image.Image:
-    """Return a profile page of one app: a small avatar, a name, some text, counts, a button."""
+    """Return a profile page of one app: a band, an avatar, a name, some text, counts, a button.
+
+    Two of three people have no photograph, but a disc of the app's colour.
+    """
     screen = Image.new("RGB", (WIDTH, HEIGHT), colours.wall)
-    _bar(screen, scene, colours, script, title=False)
     draw = ImageDraw.Draw(screen)
-    face = disc(image, 280)
-    screen.paste(face, (60, STATUS + 60), face)
+    draw.rectangle((0, STATUS, WIDTH, STATUS + 200), colours.own)
+    _bar(screen, scene, colours, script, title=False)
+    if scene.random.random() < 0.35:
+        face = disc(image, 280)
+        screen.paste(face, (60, STATUS + 60), face)
+    else:
+        draw.ellipse((60, STATUS + 60, 340, STATUS + 340), colours.theirs)
     for number in range(3):
         x = 480 + 210 * number
-        draw.text((x, STATUS + 170), str(scene.random.randrange(1000)), colours.ink, font(52), "mm")
-        draw.text((x, STATUS + 235), scene.text(script, 1, 1), colours.faint, font(32, script),
+        draw.text((x, STATUS + 250), str(scene.random.randrange(1000)), colours.ink, font(40), "mm")
+        draw.text((x, STATUS + 305), scene.text(script, 1, 1), colours.faint, font(28, script),
                   "mm")  # fmt: skip
-    draw.text((60, STATUS + 400), scene.text(script, 2, 3), colours.ink, font(48, script), "lm")
-    for row in range(2):
-        words = scene.text(script, 3, 6)
-        draw.text((60, STATUS + 470 + 56 * row), words, colours.ink, font(38, script), "lm")
+    for y, size, wide in ((400, 48, 420), (470, 38, 900), (526, 38, 760)):
+        words = _filling(scene, script, font(size, script), wide)
+        draw.text((60, STATUS + y), words, colours.ink, font(size, script), "lm")
     draw.rounded_rectangle((60, STATUS + 620, 1020, STATUS + 720), 20, colours.own)
     draw.line((0, STATUS + 800, WIDTH, STATUS + 800), colours.faint, 2)
     for row in range(3):

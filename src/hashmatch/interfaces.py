@@ -295,13 +295,14 @@ class PlainRows(NamedTuple):
 
     Most lists of many millions have no others, and each taken by itself is slower. ``line`` is of
     the first; the others are parallel, bytes of printable ASCII without blanks at their ends, empty
-    where there is nothing.
+    where there is nothing. ``algorithm`` is that of all, as of `ListRow`.
     """
 
     line: int
     hashes: list[bytes]
     qualities: list[bytes]
     ids: list[bytes]
+    algorithm: str | None = None
 
     def __repr__(self) -> str:  # tracebacks may show it
         return f"<PlainRows from line {self.line}>"
@@ -312,7 +313,9 @@ class PlainRows(NamedTuple):
         for line, (value, quality, name) in enumerate(columns, self.line):
             number = int(quality) if quality else None
             external_id = name.decode() or None
-            yield ListRow(line, value.decode(), external_id=external_id, quality=number)
+            yield ListRow(
+                line, value.decode(), self.algorithm, external_id=external_id, quality=number
+            )
 
 
 ROLES = frozenset({

@@ -41,6 +41,11 @@ def compiled_times(left: Any, right: Any, out: Any) -> None:
     products.times(left, right, out)
 
 
+@kernel
+def compiled_times_in_order(left: Any, right: Any, out: Any) -> None:
+    products.times_in_order(left, right, out)
+
+
 @given(seed=st.integers(0, 2**32), first=st.integers(0, 5), scale=st.sampled_from([1e-30, 1.0]))
 def test_above_is_its_twin(seed: int, first: int, scale: float) -> None:
     rng = np.random.default_rng(seed)
@@ -64,19 +69,25 @@ def test_products_are_their_twin_to_the_last_bit(rows: int, terms: int, columns:
     products.times(left, right, out[1])
     assert out[0].tobytes() == out[1].tobytes()
     np.testing.assert_allclose(out[0], left.astype(float) @ right, atol=1e-4)
+    left, right = left[:, 1:].copy(), right[1:]  # any number of terms
+    compiled_times_in_order(left, right, out[0])
+    products.times_in_order(left, right, out[1])
+    assert out[0].tobytes() == out[1].tobytes()
+    in_order = np.cumsum(left[:, :, None] * right, axis=1, dtype=np.float32)[:, -1]
+    assert out[0].tobytes() == in_order.tobytes()
 
 
 @pytest.mark.parametrize("length", [1, 2, 4])
 @given(seed=st.integers(0, 2**32), first=st.integers(0, 40), planted=st.integers(0, 127))
 def test_near_is_its_twin(length: int, seed: int, first: int, planted: int) -> None:
     rng = np.random.default_rng(seed)
-    words = rng.integers(0, 2**32, (length, 168), np.uint32)
-    asked = rng.integers(0, 2**32, (length, 3), np.uint32)
+    words = rng.integers(0, 2**64, (length, 168), np.uint64)
+    asked = rng.integers(0, 2**64, (length, 3), np.uint64)
     words[:, first + planted] = asked[:, 1]
     columns, heads = tuple(words), tuple(asked)
     distances = [simd.head_distance(columns, first + i, heads, 1) for i in range(simd.GROUP)]
     assert distances[planted] == 0
-    for limit in (0, sorted(distances)[1] - 1, sorted(distances)[1], 12 * length, 32 * length):
+    for limit in (0, sorted(distances)[1] - 1, sorted(distances)[1], 24 * length, 64 * length):
         args = columns, first, heads, 1, limit
         assert compiled_any_near(*args) == simd.any_near(*args) == (min(distances) <= limit)
         mask = int(compiled_near(*args))
@@ -96,9 +107,9 @@ def test_trailing_zeros_is_its_twin(mask: int) -> None:
 def test_other_arrays_are_refused() -> None:
     from numba.core.errors import TypingError
 
-    good = (np.zeros(128, np.uint32),)
+    good = (np.zeros(128, np.uint64),)
     wrong: list[Any] = [
-        (np.zeros(128, np.uint64),), (np.zeros(256, np.uint32)[::2],), good * 2, good[0],
+        (np.zeros(128, np.uint32),), (np.zeros(256, np.uint64)[::2],), good * 2, good[0],
     ]  # fmt: skip
     for columns in wrong:
         with pytest.raises(TypingError):

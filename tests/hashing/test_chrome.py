@@ -85,6 +85,25 @@ def test_a_cartoon_on_white_is_no_screen() -> None:
     assert share(image) == 0
 
 
+def test_shades_are_no_chrome() -> None:
+    """Of fog, saved as JPEG of low quality, that is of bands with straight edges."""
+    levels = np.linspace(215, 180, 480)[:, None] + np.zeros((480, 640))
+    levels[250:, 200:260] -= 60
+    fog = Image.fromarray(levels.astype(np.uint8)).convert("RGB")
+    assert share(saved(fog, "JPEG", 50)) == 0
+
+
+def test_a_scene_without_text_is_no_chrome() -> None:
+    """Two grounds that meet in a straight line, and things with outlines."""
+    image = Image.new("RGB", (600, 450), (120, 180, 220))
+    pen = ImageDraw.Draw(image)
+    pen.rectangle((0, 300, 600, 450), (90, 150, 70))
+    for x, colour in ((40, (200, 60, 60)), (260, (230, 200, 80))):
+        pen.rounded_rectangle((x, 180, x + 130, 340), 30, colour, "black", 4)
+        pen.ellipse((x + 30, 90, x + 110, 190), (240, 200, 170), "black", 4)
+    assert share(image) == 0
+
+
 def test_a_view_has_a_share_of_its_own() -> None:
     """The photograph in a chat is no chrome, though the whole is."""
     screen = KINDS["chat"](next(iter(apps())), 0)

@@ -18,7 +18,7 @@ from hashmatch.errors import UsageError
 from hashmatch.hashers import _pdq_round
 from hashmatch.hashers.pdq import Pdq
 from hashmatch.hashing.avatars import avatar
-from hashmatch.hashing.borders import borders, captions
+from hashmatch.hashing.borders import Sides, captions, cuts
 from hashmatch.hashing.frames import CUT_TO, MOST_CUT, SOFT, every_frame
 from hashmatch.hashing.variants import ask
 from hashmatch.interfaces import Disc, FramedHasher, Framing
@@ -199,7 +199,7 @@ def test_captions_are_taken_off(key: str, above: bool) -> None:
     parts = [np.asarray(bar), original] if above else [original, np.asarray(bar)]
     captioned = np.ascontiguousarray(np.concatenate(parts))
     name = "caption_above" if above else "caption_below"
-    assert captions(captioned)[name] == ((60, 0, 0, 0) if above else (0, 60, 0, 0))
+    assert captions(Sides(captioned))[name] == ((60, 0, 0, 0) if above else (0, 60, 0, 0))
     assert found_by(captioned, original, "thorough")[0].startswith(name)
 
 
@@ -214,7 +214,7 @@ def test_captions_on_both_sides_are_taken_off(key: str) -> None:
             ImageDraw.Draw(bar).text((10, 8), text, ink, font)
             bars.append(np.asarray(bar))
         meme = np.ascontiguousarray(np.concatenate([bars[0], original, bars[1]]))
-        top, bottom, *sides = captions(meme)["caption_both"]
+        top, bottom, *sides = captions(Sides(meme))["caption_both"]
         assert abs(top - 70) <= 1
         assert abs(bottom - 44) <= 1
         assert sides == [0, 0]
@@ -454,6 +454,6 @@ def test_degenerate_pictures_are_asked_about(shape: tuple[int, int], value: int)
             asked = ask(hasher, pixels, "thorough")
             assert len(set(asked.names)) == len(asked.names) == len(asked.hashes)
         height, width = shape
-        for top, bottom, left, right in (borders(pixels) | captions(pixels)).values():
+        for top, bottom, left, right in cuts(pixels, captioned=True).values():
             assert top + bottom < height
             assert left + right < width

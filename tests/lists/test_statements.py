@@ -24,6 +24,7 @@ from hashmatch.lists.merge import (
     settle,
     standing,
 )
+from hashmatch.lists.readers.csv_columns import MappedCsv
 from hashmatch.lists.readers.pdq_text import PdqText
 from hashmatch.records.entries import Entries
 from hashmatch.testing import random_hashes
@@ -234,6 +235,54 @@ def test_plain_rows_are_rows(lines: list[str], before: int, ends: bool) -> None:
         assert one.hashes == other.hashes
         assert one.entries == other.entries
         assert (one.key == other.key).all()
+
+
+CSV_ROWS = [
+    "H,a1", "H,a1,", "H,", "H", ",a1", "H,7", "H,1.0", "H,1e5", "H,none", "H, a2", "H,é1", "f8,a3",
+    '"H",a4', '"H,a5', "H,LONG1", "", "# c", "H,xH1", "zz,a6", "3 rows", "---", "hash,id", "H,a\r1",
+    "E,a7", "0123456789,a8", "H,a1 ", "H,H1",
+]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.sampled_from(CSV_ROWS), max_size=12),
+    st.sampled_from([1, 2, 1200]),
+    st.sampled_from(["hash,id", "pdq,id", "id,hash", "md5,id", "pdq,id,label"]),
+    st.booleans(),
+)
+def test_plain_rows_of_csv_are_rows(lines: list[str], before: int, head: str, ends: bool) -> None:
+    """As of PDQ text; with an id first, nearly all rows are bad."""
+    first = "H" if head != "md5,id" else "E"
+    good = "".join(f"{first},good-{n}\n" for n in range(before))
+    text = f"{head}\n{good}" + "\n".join(lines) + "\n" * ends
+    data = text.replace("LONG", "x" * 70_000).replace("H", "f8" * 32).replace("E", "0f" * 16)
+    options = ListOptions(columns={"hash": "1"}) if head == "id,hash" else ListOptions()
+    slow, fast = (Rows(hm.ListFormat(), 9.0) for _ in range(2))
+    errors = []
+    for taken, read in ((slow, MappedCsv().rows), (fast, MappedCsv().plain_rows)):
+        try:
+            taken.take(read(io.BytesIO(data.encode()), options))
+            errors.append("")
+        except hm.HashmatchError as error:
+            errors.append(str(error))
+    assert errors[0] == errors[1]
+    assert slow.rejected == fast.rejected
+    assert slow.counts == fast.counts
+    for one, other in zip(slow.statements(), fast.statements(), strict=True):
+        assert one.hashes == other.hashes
+        assert one.entries == other.entries
+        assert (one.key == other.key).all()
+
+
+def test_rows_together_are_most_of_a_csv() -> None:
+    one, other = random_hashes(hm.HashSpec("pdq", 256), 2, seed=5).to_hex()
+    data = ("pdq,id\n" + f"{one},good-1\n" * 5000 + "bad,\n" + f"{other},x1\n" * 5000).encode()
+    found = list(MappedCsv().plain_rows(io.BytesIO(data), ListOptions()))
+    together = [row for row in found if isinstance(row, PlainRows)]
+    assert sum(len(row.hashes) for row in together) == 10_000
+    assert {row.algorithm for row in together} == {"pdq"}
+    assert [row.line for row in found if not isinstance(row, PlainRows)] == [5002]
 
 
 def test_rows_together_are_most_of_a_list(tmp_path: Path) -> None:

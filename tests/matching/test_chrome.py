@@ -14,9 +14,11 @@ from PIL import Image
 
 import hashmatch as hm
 from cli_tools import run
+from hashmatch.hashing import chrome
 from hashmatch.hashing.chrome import MOSTLY
 from hashmatch.matching.chrome import is_mostly_chrome
 from hashmatch.records.hashes import HashBatch
+from hashmatch.records.images import HashedImage
 from hashmatch.records.review import SuppressedBy
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.scan.events import Counters
@@ -25,6 +27,8 @@ from review_records import make_record
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from hashmatch.records.enums import Level
 
 SCREEN = KINDS["chat"](next(iter(apps())), 0)
 
@@ -50,6 +54,28 @@ def far(image: Image.Image, distance: int) -> HashBatch:
     return flipped(hash_of(image), distance, seed=1)
 
 
+def test_chrome_of_what_matches_nothing_is_measured_only_to_keep_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured = []
+    flat = chrome.flat_squares
+    monkeypatch.setattr(chrome, "flat_squares", lambda *args: measured.append(args) or flat(*args))
+    matcher = hm.Matcher(list_of(("e", far(SCREEN, 8))))
+    other = picture(5, 300, 200)
+    found = matcher.check(other, surface="public_post", item_id="a")
+    assert found.outcome is hm.Outcome.NO_MATCH
+    (quick,) = matcher.hash(other, "a", to_keep=False)
+    assert not measured
+    (kept,) = matcher.hash(other, "a")
+    assert len(measured) == 1
+    assert kept.hashes == quick.hashes
+    (near,) = matcher.hash(np.array(SCREEN), "b", to_keep=False)
+    assert len(measured) == 2
+    assert isinstance(near, HashedImage)
+    assert near.chrome is not None
+    assert near.chrome.share() >= MOSTLY
+
+
 @pytest.mark.parametrize(("distance", "is_marked"), [(0, False), (7, False), (8, True), (31, True)])
 def test_a_screen_near_an_entry_is_marked_unless_it_is_the_entry(
     distance: int, is_marked: bool
@@ -71,6 +97,26 @@ def test_a_photograph_is_not_marked() -> None:
     record = checked(hm.Matcher(list_of(("e", far(photograph, 31)))), photograph)
     assert record.matches[0].chrome == 0
     assert "mostly_chrome" not in json.loads(record.to_json())
+
+
+@pytest.mark.parametrize("level", ["none", "thorough"])
+def test_what_is_hashed_apart_is_marked_if_its_chrome_was_measured(level: Level) -> None:
+    matcher = hm.Matcher(list_of(("e", far(SCREEN, 20))), variants=level)
+    item = hm.ImageItem("a", "", hm.Surface.PUBLIC_POST)
+    pixels = np.array(SCREEN)
+    marks = [
+        record.mostly_chrome
+        for chrome in (True, False)
+        if isinstance(
+            record := matcher.decide(
+                item, hm.hash_all(pixels, ["pdq"], variants=level, chrome=chrome)
+            ),
+            hm.ReviewRecord,
+        )
+    ]
+    assert marks == [True, UNSET]
+    assert hm.hash_image(pixels, chrome=True).chrome is not None
+    assert hm.hash_image(pixels).chrome is None
 
 
 def test_what_is_looked_up_by_its_hash_alone_is_not_known() -> None:

@@ -310,8 +310,9 @@ def means_down(
         Number of the first of the rows. Rows below 0 are passed over; from `height` on, while the
         window empties, they are not read.
     rows, divisors, reciprocals : ndarray of float32, shapes (16, n) and twice (n,)
-        Sums along the rows, what to divide each by, and one divided by it. Row y is replaced by output number
-        ``y - ahead_of(window)``, which is of no meaning before the first and after the last.
+        Sums along the rows, what to divide each by, and one divided by it. Row y is replaced by
+        output number ``y - ahead_of(window)``, which is of no meaning before the first and after
+        the last.
     ring : ndarray of float32, shape (window, n)
         The rows in the window, each in the place of the one that it pushes out; zeros at first.
     sums : ndarray of float32, shape (n,)
@@ -364,7 +365,7 @@ def reduce(pixels: Pixels, samples: Floats) -> None:
     divisors = np.ones(padded, np.float32)
     for x in range(width):
         divisors[x] = in_window(x + ahead_of(across), width, across)
-    reciprocals = np.float32(1.0) / divisors
+    reciprocals = (np.float32(1.0) / divisors).astype(np.float32)
     sampled_divisors, sampled_reciprocals = divisors[columns], reciprocals[columns]
 
     block = zeros(ROWS, padded)

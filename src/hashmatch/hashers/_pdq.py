@@ -24,7 +24,7 @@ LARGEST_BY_NUMPY = 2**22
 def hash_pixels(spec: HashSpec, pixels: NDArray[np.uint8], count: int) -> tuple[HashBatch, int]:
     """Return the PDQ hashes of RGB `pixels`, of one orientation or all eight, and the quality."""
     words = np.empty((count, spec.words), np.uint64)
-    if _without_compiler(pixels):
+    if "numba" not in sys.modules and _is_among_the_first(pixels):
         quality = pdq_numpy.pdq(pixels, words)
     else:
         from hashmatch._kernels import pdq
@@ -38,10 +38,10 @@ def hash_pixels(spec: HashSpec, pixels: NDArray[np.uint8], count: int) -> tuple[
 _pixels_hashed = 0
 
 
-def _without_compiler(pixels: NDArray[np.uint8]) -> bool:
-    """Return whether NumPy alone hashes a picture sooner: one of the first, and no numba yet."""
+def _is_among_the_first(pixels: NDArray[np.uint8]) -> bool:
+    """Return whether NumPy alone hashes a picture sooner than numba would be there."""
     global _pixels_hashed  # noqa: PLW0603  (of two threads at once, one may count for nothing)
-    if "numba" in sys.modules or pixels.size > 3 * LARGEST_BY_NUMPY:
+    if pixels.size > 3 * LARGEST_BY_NUMPY:
         return False
     _pixels_hashed += max(pixels.size // 3, LEAST_BY_NUMPY)
     return _pixels_hashed <= PIXELS_BY_NUMPY

@@ -41,14 +41,72 @@ ALIKE = 0.005
 """Of a side: cuts that differ by no more are one."""
 
 
-def borders(pixels: NDArray[np.uint8]) -> dict[str, Cut]:
-    """Return what to take off (h, w, 3) `pixels` that seem to have a border, by name.
+class Sides:
+    """The bars at the sides of a picture, each looked for once however often it is asked for.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (h, w, 3)
+        Upright RGB.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        self.pixels = pixels.view()
+        self.pixels.flags.writeable = False  # compiled once, whether the caller's array is or not
+        self._found: dict[tuple[object, ...], Bar] = {}
+
+    def bars(self, above: float, below: float) -> Bars:
+        """Return the bars at the top, at the bottom, at the left and at the right.
+
+        Parameters
+        ----------
+        above, below : float
+            The parts of their lines that have their colour.
+        """
+        top, bottom = self._pair(False, (0, 0), above, below)
+        left, right = self._pair(True, (top.lines, bottom.lines), PLAIN, PLAIN)
+        if (left.lines or right.lines) and not (top.lines or bottom.lines):
+            # Bars beside the picture may have hidden those above and below it.
+            top, bottom = self._pair(False, (left.lines, right.lines), above, below)
+        return top, bottom, left, right
+
+    def _pair(
+        self, across: bool, cut: tuple[int, int], first: float, last: float
+    ) -> tuple[Bar, Bar]:
+        """Return the bars at two opposite sides, where something is cut off at the others."""
+        most = int(self.pixels.shape[1 if across else 0] * (1 - LEAST_KEPT))
+        begin = self._bar(across, cut, False, first, most)
+        end = self._bar(across, cut, True, last, most)
+        return (begin, end) if begin.lines + end.lines <= most else (Bar(0, 0.0), Bar(0, 0.0))
+
+    def _bar(
+        self, across: bool, cut: tuple[int, int], is_last: bool, share: float, most: int
+    ) -> Bar:
+        asked = across, cut, is_last, share
+        if asked not in self._found:
+            from hashmatch._kernels.borders import bar
+
+            lines = self.pixels if across else self.pixels.swapaxes(0, 1)
+            lines = lines[cut[0] : len(lines) - cut[1]].swapaxes(0, 1)
+            lines = lines[::-1] if is_last else lines
+            self._found[asked] = Bar(*bar(lines, FLAT, PLAIN, share, most))
+        return self._found[asked]
+
+
+def cuts(pixels: NDArray[np.uint8], *, captioned: bool) -> dict[str, Cut]:
+    """Return the `borders` of (h, w, 3) `pixels`, and where `captioned` the `captions` too."""
+    sides = Sides(pixels)
+    return borders(sides) | (captions(sides) if captioned else {})
+
+
+def borders(sides: Sides) -> dict[str, Cut]:
+    """Return what to take off a picture that seems to have a border, by name.
 
     A picture may continue in its border's colour, so that several cuts are tried: what ends
     sharply; all that looks like border; as much on opposite sides; as much on all; and rows alone,
     or columns, if the others are not as wide on both sides, as borders mostly are.
     """
-    bars = _bars(pixels, PLAIN, PLAIN)
+    pixels, bars = sides.pixels, sides.bars(PLAIN, PLAIN)
     if max(bar.sharpness for bar in bars) < SHARP:
         return {}
     top, bottom, left, right = (bar.lines for bar in bars)
@@ -67,15 +125,15 @@ def borders(pixels: NDArray[np.uint8]) -> dict[str, Cut]:
     return _distinct(pixels, wanted)
 
 
-def captions(pixels: NDArray[np.uint8]) -> dict[str, Cut]:
-    """Return what to take off (h, w, 3) `pixels` that have a bar with a caption, by name.
+def captions(sides: Sides) -> dict[str, Cut]:
+    """Return what to take off a picture that has a bar with a caption, by name.
 
     Bars are above, below or both; they are taken off alone, and with the borders of the other
     sides.
     """
-    plain = [bar.lines for bar in _bars(pixels, PLAIN, PLAIN)]
-    below, above = _bars(pixels, PLAIN, CAPTION), _bars(pixels, CAPTION, PLAIN)
-    both = _bars(pixels, CAPTION, CAPTION)
+    plain = [bar.lines for bar in sides.bars(PLAIN, PLAIN)]
+    below, above = sides.bars(PLAIN, CAPTION), sides.bars(CAPTION, PLAIN)
+    both = sides.bars(CAPTION, CAPTION)
     wanted: dict[str, Cut] = {}
     if below[1].lines > plain[1] and below[1].sharpness >= SHARP:
         wanted |= {"caption_below": (0, below[1].lines, 0, 0), "caption_below_trim": _sharp(below)}
@@ -86,7 +144,7 @@ def captions(pixels: NDArray[np.uint8]) -> dict[str, Cut]:
             "caption_both": (both[0].lines, both[1].lines, 0, 0),
             "caption_both_trim": (both[0].lines, both[1].lines, both[2].lines, both[3].lines),
         }
-    return _distinct(pixels, wanted)
+    return _distinct(sides.pixels, wanted)
 
 
 def _sharp(bars: Bars) -> Cut:
@@ -105,30 +163,3 @@ def _distinct(pixels: NDArray[np.uint8], wanted: dict[str, Cut]) -> dict[str, Cu
         if not any(np.all(np.abs(np.subtract(cut, other)) <= slack) for other in others):
             kept[name] = cut
     return kept
-
-
-def _bars(pixels: NDArray[np.uint8], above: float, below: float) -> Bars:
-    """Return the bars at the top, at the bottom, at the left and at the right.
-
-    `above` and `below` are the parts of their lines that have their colour.
-    """
-    pixels = pixels.view()
-    pixels.flags.writeable = False  # compiled once, whether the caller's array is or is not
-    top, bottom = _pair(pixels, above, below)
-    rows = pixels[top.lines : len(pixels) - bottom.lines]
-    left, right = _pair(rows.swapaxes(0, 1), PLAIN, PLAIN)
-    if (left.lines or right.lines) and not (top.lines or bottom.lines):
-        # Bars beside the picture may have hidden those above and below it.
-        columns = pixels[:, left.lines : pixels.shape[1] - right.lines]
-        top, bottom = _pair(columns, above, below)
-    return top, bottom, left, right
-
-
-def _pair(lines: NDArray[np.uint8], first: float, last: float) -> tuple[Bar, Bar]:
-    """Return the bars at two opposite sides: the first and the last of `lines`."""
-    from hashmatch._kernels.borders import bar
-
-    most = int(len(lines) * (1 - LEAST_KEPT))
-    begin = Bar(*bar(lines, FLAT, PLAIN, first, most))
-    end = Bar(*bar(lines[::-1], FLAT, PLAIN, last, most))
-    return (begin, end) if begin.lines + end.lines <= most else (Bar(0, 0.0), Bar(0, 0.0))

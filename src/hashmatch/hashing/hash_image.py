@@ -49,7 +49,10 @@ class HashPlan:
         Ask for the eight orientations and nothing else, instead of `variants`.
     chrome : bool
         Also measure how much of each picture is plain colour, text and lines, as a match has to
-        say: see `hashmatch.hashing.chrome`. It takes a tenth of the time of a hash.
+        say: see `hashmatch.hashing.chrome`. It takes half the time of a hash.
+    is_near : callable, optional
+        Says of a picture that is hashed whether it matches. Of one that does not, chrome is left
+        out, unless it has more than `FEW_HASHES`, whose look-up would take as long.
 
     Raises
     ------
@@ -62,6 +65,7 @@ class HashPlan:
     min_quality: int | None = None
     eight: bool = False
     chrome: bool = False
+    is_near: Callable[[HashedImage], bool] | None = None
 
     def __post_init__(self) -> None:
         check_level(self.variants)
@@ -102,6 +106,7 @@ class HashPlan:
         return ask(hasher, pixels, self.variants, min_quality=self.min_quality)
 
 
+FEW_HASHES = 16
 UPRIGHT = (str(Orientation.UPRIGHT),)
 NO_VIDEO = ImageError(Outcome.UNSUPPORTED, "no video, and only videos have such a hash")
 
@@ -113,6 +118,7 @@ def hash_image(
     orientations: bool = False,
     item: str | None = None,
     min_quality: int | None = None,
+    chrome: bool = False,
     decode: DecodePool | Decode | None = None,
 ) -> HashedImage:
     """Hash one picture.
@@ -134,6 +140,8 @@ def hash_image(
         Its name in messages; by default the path or file name.
     min_quality : int, optional
         Below it the outcome is ``low_quality``; by default the hasher's own.
+    chrome : bool
+        As for `hash_all`.
     decode : DecodePool or callable, optional
         As for `hash_all`.
 
@@ -157,7 +165,7 @@ def hash_image(
     >>> hash_image(b"not a picture").outcome.value
     'unsupported'
     """
-    plan = HashPlan((algorithm,), min_quality=min_quality, eight=orientations)
+    plan = HashPlan((algorithm,), min_quality=min_quality, eight=orientations, chrome=chrome)
     (hashed,) = hash_loaded(load(image, item), plan, decoder(decode))
     return hashed
 
@@ -194,6 +202,7 @@ def hash_all(
     variants: Level = "none",
     item: str | None = None,
     min_quality: int | None = None,
+    chrome: bool = False,
     decode: DecodePool | Decode | None = None,
 ) -> list[HashedImage]:
     """Hash one picture by several algorithms, read once and decoded once.
@@ -213,6 +222,10 @@ def hash_all(
         Its name in messages; by default the path or file name.
     min_quality : int, optional
         Below it the outcome is ``low_quality``; by default each hasher's own.
+    chrome : bool
+        Also measure how much of the picture is plain colour, text and lines, as `Matcher.hash`
+        does, so that `Matcher.decide` can mark a match of little else. It takes a tenth of the time
+        of a hash.
     decode : DecodePool or callable, optional
         A `hashmatch.DecodePool`, for bytes that are not trusted; or what gives the pictures in a
         file, the first one or the sampled frames, as its `pictures` do. By default they are decoded
@@ -238,7 +251,7 @@ def hash_all(
         raise UsageError(
             "cannot hash by one algorithm with hash_all. Call hash_image, or give several"
         )
-    plan = HashPlan(algorithms, variants, min_quality)
+    plan = HashPlan(algorithms, variants, min_quality, chrome=chrome)
     return hash_loaded(load(image, item), plan, decoder(decode))
 
 
@@ -375,10 +388,7 @@ def _hash_picture(
             return _unhashed(name, hasher, short)
         names, hashes, quality = questions[:3]
         outcome, reason = judged(picture.pixels, quality, hasher, plan.min_quality)
-        if plan.chrome and outcome is Outcome.HASHED:
-            chrome = chrome or ChromeMeter(picture.pixels)
-            chrome.views.update(questions.views)
-    return HashedImage(
+    made = HashedImage(
         item=name,
         spec=hasher.spec,
         outcome=outcome,
@@ -392,8 +402,14 @@ def _hash_picture(
         frame=picture.frame,
         decode_policy=POLICY,
         variants=names,
-        chrome=chrome,
     )
+    if not plan.chrome or outcome is not Outcome.HASHED:
+        return made if chrome is None else replace(made, chrome=chrome)
+    if plan.is_near is not None and len(names) <= FEW_HASHES and not plan.is_near(made):
+        return made
+    chrome = chrome or ChromeMeter(picture.pixels)
+    chrome.views.update(questions.views)
+    return replace(made, chrome=chrome)
 
 
 def judged(

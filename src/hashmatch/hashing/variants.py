@@ -15,7 +15,7 @@ import numpy as np
 
 from hashmatch.decode.readings import NAMES as READINGS
 from hashmatch.hashing.avatars import avatar
-from hashmatch.hashing.borders import FLAT, Cut, borders, captions
+from hashmatch.hashing.borders import FLAT, Cut, cuts
 from hashmatch.hashing.frames import (
     SMOOTH,
     SOFT,
@@ -229,17 +229,15 @@ def _more(
     if standard:
         yield from _inverted(hasher, known, "")
         yield from _enlarged(hasher, pixels, "")
-        views |= borders(pixels)
-        if thorough:
-            views |= captions(pixels)
+        views |= cuts(pixels, captioned=thorough)
         for name, cut in views.items():
             yield from _view(hasher, pixels, name, cut, floor, thorough)
         if thorough:
             yield from _round(hasher, pixels, views)
         if thorough and has_parts(hasher):
-            cuts, hashes = parts(hasher, pixels, floor)
-            views |= cuts
-            yield [f"{name}{turn}" for name in cuts for turn in TURNED], hashes
+            found, hashes = parts(hasher, pixels, floor)
+            views |= found
+            yield [f"{name}{turn}" for name in found for turn in TURNED], hashes
 
 
 def _inverted(

@@ -289,6 +289,9 @@ def _flat(spec: HashSpec) -> list[tuple[int, int, HashBatch]]:
         return known
     if spec.bits < SHORTEST:  # longer ones are of low entropy already
         known.append((_LOW, 0, _placeholders(spec)))
+    from hashmatch._kernels import degenerate as _needed  # noqa: F401
+
+    # With numba there, hundreds of small pictures are hashed by compiled code.
     solid = solid_colours(spec.algorithm)
     others = HashBatch(spec, solid.words[_reasons(solid, known) == 0], owned=True)
     return [*known, (_SOLID, within, others)]

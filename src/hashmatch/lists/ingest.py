@@ -686,12 +686,13 @@ class Rows(Opaque):
 
     def _add_plain(self, rows: PlainRows) -> bool:
         """Take rows that say nothing but a hash, quality and id; or none of them, if any is odd."""
-        if not registry.hashes(self.algorithm) or self.algorithm == VIDEO_SPEC.algorithm:
+        algorithm = self._algorithm(rows.algorithm)
+        if not registry.hashes(algorithm) or algorithm == VIDEO_SPEC.algorithm:
             return False
-        spec = registry.spec(self.algorithm)
+        spec = registry.spec(algorithm)
         digits = spec.bits // 4
         text = b"".join(rows.hashes)
-        if self._orders_of(self.algorithm) or self.encoding != "hex":
+        if self._orders_of(algorithm) or self.encoding != "hex":
             return False
         if len(text) != digits * len(rows.hashes):
             return False
@@ -705,10 +706,10 @@ class Rows(Opaque):
                 ):
                     return False
         values = bytes.fromhex(text.decode())
-        nothing = _of_nothing(self.algorithm)
+        nothing = _of_nothing(algorithm)
         if nothing is not None and nothing in values:
             return False
-        of_kind = self._of(self.algorithm)
+        of_kind = self._of(algorithm)
         number = {quality: self._quality_kind(of_kind, quality) for quality in set(rows.qualities)}
         if len(number) == 1:
             kinds = array("I", number.values()) * len(rows.qualities)

@@ -143,6 +143,14 @@ class Lookup(Opaque):
                     rows.append(found.query if some is None else some[found.query])
         return np.unique(np.concatenate(rows))
 
+    def is_near(self, image: HashedImage) -> bool:
+        """Return whether any hash of one image is near any entry."""
+        levels = self._levels([image]) if self._wider else None
+        for known in self._lists.get(image.spec, ()):
+            if len(known.near(image.hashes, levels).entry):
+                return True
+        return False
+
     def _levels(self, images: Sequence[HashedImage]) -> list[Level] | None:
         """Return the level that asks each hash of `images`, if any has a limit of its own."""
         if not images or images[0].spec not in self._wider:

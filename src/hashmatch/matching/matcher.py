@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from os import PathLike
@@ -170,6 +171,7 @@ class Matcher(Opaque):
         self._reads = {spec: registry.hasher(spec.algorithm).reads for spec in self._specs}
         algorithms = tuple(spec.algorithm for spec in self._specs)
         self.plan = HashPlan(algorithms, variants, min_quality, chrome=True)
+        self._plan_to_decide = replace(self.plan, is_near=self._lookup.is_near)
         self.decode = decoder(decode)
         self.every = float(every)
         self._takes_videos = takes_videos(self.plan)
@@ -253,9 +255,9 @@ class Matcher(Opaque):
             raise UsageError("cannot name the image: bytes and pixels have no name. Give item_id")
         hashed: Sequence[HashedImage | HashedVideo]
         if self._takes_videos and loaded.data and not loaded.data.startswith(PICTURES):
-            hashed = self._hash(loaded, None)
+            hashed = self._hash(loaded, self._plan_to_decide, None)
         else:
-            hashed = hash_loaded(loaded, self.plan, self.decode)
+            hashed = hash_loaded(loaded, self._plan_to_decide, self.decode)
         item = ImageItem(loaded.name, loaded.version if version is None else version, surface)
         return self.decide(item, hashed)
 
@@ -281,13 +283,17 @@ class Matcher(Opaque):
             wanted(self.plan, head)
 
     def _hash(
-        self, loaded: LoadedImage, decode: Decode | None, pool: DecodePool | None = None
+        self,
+        loaded: LoadedImage,
+        plan: HashPlan,
+        decode: Decode | None,
+        pool: DecodePool | None = None,
     ) -> Sequence[HashedImage | HashedVideo]:
         data = loaded.data
         if data is not None and not data.startswith(PICTURES) and self.is_video(data[:HEAD]):
             pool = pool or pool_of(decode or self.decode)
-            return hash_clip(data, loaded.name, self.plan, self.every, pool)
-        return hash_loaded(loaded, self.plan, decode or self.decode)
+            return hash_clip(data, loaded.name, plan, self.every, pool)
+        return hash_loaded(loaded, plan, decode or self.decode)
 
     @unseen
     def hash(
@@ -296,6 +302,8 @@ class Matcher(Opaque):
         item: str,
         decode: Decode | None = None,
         pool: DecodePool | None = None,
+        *,
+        to_keep: bool = True,
     ) -> list[HashedImage | HashedVideo]:
         """Hash `image` in every way that the lists need; see `hashmatch.hash_all`.
 
@@ -309,13 +317,17 @@ class Matcher(Opaque):
             What decodes it, instead of the matcher's `decode`.
         pool : DecodePool, optional
             What decodes it if it is a video; by default the pool behind `decode`.
+        to_keep : bool
+            Whether its hashes may be asked again, by other lists. If not, what only a match has to
+            say of the picture may be left out where nothing matches: it takes less time.
 
         Returns
         -------
         list of HashedImage and HashedVideo
             What `decide` takes.
         """
-        return list(self._hash(load(image, item), decode, pool))
+        plan = self.plan if to_keep else self._plan_to_decide
+        return list(self._hash(load(image, item), plan, decode, pool))
 
     @unseen
     def decide(

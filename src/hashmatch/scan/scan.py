@@ -232,6 +232,7 @@ class _Scan:
         self.monitor = Monitor(observers, self.tries, self.breaker, self.counters)
         self._shadowed: list[str] = []
         """What the shadow limit has found since results were last accounted for."""
+        self._keeps_hashes = True
         self._counting = threading.Lock()
         self._under_way: dict[str, bool] = {}
         """With a state: keys of what is listed and not accounted for, and whether the listing gave
@@ -240,6 +241,7 @@ class _Scan:
     def run(
         self, checkpoint: Checkpoint | None, archive: HashArchive | None, on_listed: OnListed | None
     ) -> Results:
+        self._keeps_hashes = archive is not None
         with ExitStack() as stack:
             stack.enter_context(closing(self.source))
             state, before = None, ""
@@ -430,7 +432,8 @@ class _Scan:
         if isinstance(data, ImageError):
             outcome, reason = data.outcome, data.reason
             return item, ItemOutcome(item.key, item.version, item.surface, outcome, reason)
-        return item, self.matcher.hash(data, item.key, decode, pool)
+        keep = self._keeps_hashes
+        return item, self.matcher.hash(data, item.key, decode, pool, to_keep=keep)
 
 
 def _named(known: HashList) -> list[str]:

@@ -10,11 +10,11 @@ from collections import deque
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import time as clock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from hashmatch import registry
 from hashmatch.errors import ListError, RejectedRow
-from hashmatch.interfaces import ROLES, ListRow, Span
+from hashmatch.interfaces import ROLES, ListRow, PlainRows, Span
 from hashmatch.lists.readers._lines import shown
 from hashmatch.records.hashes import INVISIBLE
 
@@ -695,10 +695,15 @@ MOST_WAITING = 64 << 20
 """Bytes, nearly, of records that wait for a date to tell in which order dates are."""
 
 
+P = TypeVar("P", bound=PlainRows)
+
+
 def dated(
-    records: Iterable[Fields | RejectedRow], order: str | None
-) -> Iterator[ListRow | RejectedRow]:
+    records: Iterable[Fields | P | RejectedRow], order: str | None
+) -> Iterator[ListRow | P | RejectedRow]:
     """Yield the rows of records, those after a date of an unclear order when that is known.
+
+    Plain rows are as they are: they are of a list without dates.
 
     Raises
     ------
@@ -709,6 +714,9 @@ def dated(
     waiting: deque[Fields | RejectedRow] = deque()
     size = 0
     for record in records:
+        if isinstance(record, PlainRows):
+            yield record
+            continue
         try:
             found = _rows_or_not(record, dates)
         except Ambiguous:

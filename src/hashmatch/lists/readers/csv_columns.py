@@ -25,8 +25,9 @@ from collections import Counter
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
+from hashmatch import registry
 from hashmatch.errors import ListError, RejectedRow, RowsMissing, UsageError
-from hashmatch.interfaces import ColumnUse, ListOptions, ListRow
+from hashmatch.interfaces import ColumnUse, ListOptions, ListRow, PlainRows
 from hashmatch.lists.readers import _fields
 from hashmatch.lists.readers._lines import CsvRecords, Line, numbered_lines, shown, whole_lines
 from hashmatch.lists.statuses import KEEP_OUT
@@ -126,6 +127,19 @@ class MappedCsv:
         ListError too if the order of dates is not clear, or if a column that is ignored says that
         entries are withdrawn. UsageError if `options` names a role or a column that does not exist.
         """
+        for row in self._rows(stream, options, together=False):
+            if not isinstance(row, PlainRows):
+                yield row
+
+    def plain_rows(
+        self, stream: BinaryIO, options: ListOptions
+    ) -> Iterator[ListRow | PlainRows | RejectedRow]:
+        """Yield every row as `rows` does, some hundreds together where they are plain."""
+        yield from self._rows(stream, options, together=True)
+
+    def _rows(
+        self, stream: BinaryIO, options: ListOptions, *, together: bool
+    ) -> Iterator[ListRow | PlainRows | RejectedRow]:
         lines = numbered_lines(stream, returns=True)
         head = _head(lines)
         header = _header(_lines_of(head), options)
@@ -137,7 +151,8 @@ class MappedCsv:
         _check_names(header)
         records = CsvRecords(chain(head, lines), header.delimiter, header.has_row)
         ignored = [] if options.columns else _ignored(header)
-        yield from _fields.dated(_records(records, header, ignored), options.dates)
+        plain = _Plain.of(header) if together else None
+        yield from _fields.dated(_records(records, header, ignored, plain), options.dates)
 
     def columns(self, head: bytes, options: ListOptions) -> list[ColumnUse]:
         """Return what becomes of each column of a file that begins with `head`, whole lines."""
@@ -402,9 +417,70 @@ def _check_names(header: Header) -> None:
             )
 
 
+PLAIN_HASH = re.compile("[0-9A-Fa-f]{16,128}")
+PLAIN_ID = re.compile("[A-Za-z][A-Za-z0-9_.:/-]{0,99}[0-9]")
+"""An id that is neither a number nor a word for an empty cell."""
+PLAIN_ROWS = 500
+
+
+class _Plain:
+    """Takes rows of a hash and an id as they are, some hundreds together.
+
+    Parameters
+    ----------
+    width : int
+        Columns of a row.
+    of_hash, of_id : int
+        Which of them holds the hash, and which the id.
+    algorithm : str, optional
+        Of the hashes, if the column says it.
+    """
+
+    def __init__(self, width: int, of_hash: int, of_id: int, algorithm: str | None) -> None:
+        self._width, self._hash, self._id, self._algorithm = width, of_hash, of_id, algorithm
+        self._first, self._values, self._ids = 0, list[bytes](), list[bytes]()
+
+    @classmethod
+    def of(cls, header: Header) -> _Plain | None:
+        """Return one for the columns of a header; None if it has others."""
+        roles = header.roles
+        if len(roles) != 2 or "id" not in roles or roles[0] == roles[1]:
+            return None
+        of_id = roles.index("id")
+        role = roles[1 - of_id]
+        if role is None or not _fields.is_of_hashes(role):
+            return None
+        kind = None if role == "hash" else _fields.own_kind(role)
+        if kind is not None and not registry.hashes(kind):
+            return None
+        return cls(len(roles), 1 - of_id, of_id, kind)
+
+    def take(self, line: int, cells: list[str]) -> bool:
+        """Take a row, if it is plain and the next after those that are held."""
+        if (
+            len(cells) != self._width
+            or PLAIN_HASH.fullmatch(cells[self._hash]) is None
+            or PLAIN_ID.fullmatch(cells[self._id]) is None
+            or (self._values and line != self._first + len(self._values))
+        ):
+            return False
+        if not self._values:
+            self._first = line
+        self._values.append(cells[self._hash].encode())
+        self._ids.append(cells[self._id].encode())
+        return True
+
+    def taken(self, least: int = 1) -> Iterator[PlainRows]:
+        """Yield the rows that are held, if they are so many."""
+        if len(self._values) >= least:
+            nothing = [b""] * len(self._values)
+            yield PlainRows(self._first, self._values, nothing, self._ids, self._algorithm)
+            self._values, self._ids = [], []
+
+
 def _records(
-    records: CsvRecords, header: Header, ignored: Sequence[int]
-) -> Iterator[_fields.Fields | RejectedRow]:
+    records: CsvRecords, header: Header, ignored: Sequence[int], plain: _Plain | None
+) -> Iterator[_fields.Fields | PlainRows | RejectedRow]:
     """Yield the fields of each row below the header; ListError if what is ignored is a status."""
     width = len(header.cells)
     columns = [
@@ -416,6 +492,13 @@ def _records(
     columns.sort(key=lambda c: c[1] == "id" and _fields.letters(header.cells[c[0]]) != "id")
     count = 0
     for record in records:
+        if plain is not None:
+            is_row = not isinstance(record, RejectedRow) and record[0] > header.line
+            if is_row and plain.take(*record):
+                count += 1
+                yield from plain.taken(PLAIN_ROWS)
+                continue
+            yield from plain.taken()
         if isinstance(record, RejectedRow):
             if record.line > header.line:
                 count += 1
@@ -446,6 +529,8 @@ def _records(
             yield RejectedRow(line, f"{len(cells)} columns, the header has {width}")
         else:
             yield _fields.Fields(line, fields)
+    if plain is not None:
+        yield from plain.taken()
 
 
 def _status_is_ignored(line: int, header: Header, place: int) -> str:
