@@ -432,16 +432,16 @@ def installed(folder: Path, name: str, commit: str) -> Side:
     source.mkdir(parents=True)
     tree = subprocess.run(["git", "-C", ROOT, "archive", full], check=True, stdout=subprocess.PIPE)
     subprocess.run(["tar", "-x", "-C", source], check=True, input=tree.stdout)
-    pip = ["python3", "-m", "pip", "--disable-pip-version-check"]
+    pip: list[str | Path] = ["python3", "-m", "pip", "--disable-pip-version-check"]
     subprocess.run([*pip, "wheel", "-q", "--no-deps", "-w", wheels, source], check=True)
     (wheel,) = wheels.iterdir()
-    pins = ["-q", "-c", ROOT / "benchmarks" / "constraints.txt"]
+    pins: list[str | Path] = ["-q", "-c", ROOT / "benchmarks" / "constraints.txt"]
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True)
         packages = [f"{wheel}[cloud,postgres]", *PEERS]
         subprocess.run([*pip, "--python", home, "install", *pins, *packages], check=True)
     else:
-        again = ["install", "-q", "--no-deps", "--force-reinstall", wheel]
+        again: list[str | Path] = ["install", "-q", "--no-deps", "--force-reinstall", wheel]
         subprocess.run([*pip, "--python", home, *again], check=True)
     done.write_text(full)
     return Side(name, python, full)
@@ -559,10 +559,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("cannot keep a quick run. Leave out --quick, and give --rounds 7 or more")
     ctypes.CDLL(None).prctl(SUBREAPER, 1)
     with kept(asked.folder) as folder:
-        sides = [
-            installed(folder, name, commit)
-            for name, commit in (("before", asked.before), ("after", asked.after))
-        ]
+        before = installed(folder, "before", asked.before)
+        after = installed(folder, "after", asked.after)
         scale = QUICK if asked.quick else Scale()
         data = folder / ("quick" if asked.quick else "data")
         make_data(data, scale)
@@ -570,7 +568,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{processor()}, {os.cpu_count()} cores; load {os.getloadavg()[0]:.1f} at first; "
             f"{platform.platform()}, Python {platform.python_version()}; "
             f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-            f"before {sides[0].commit}, after {sides[1].commit}; {asked.rounds} rounds in turns"
+            f"before {before.commit}, after {after.commit}; {asked.rounds} rounds in turns"
             f"{', quick: small data' if asked.quick else ''}; {scale}",
             "",
             "| row | what | median (lowest to highest) | goal | |",
@@ -582,7 +580,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if not asked.rows or row.name in asked.rows:
                 # Each begins with the same environment, and pins work to the same cores.
                 cores = sorted(os.sched_getaffinity(0))[:2]
-                bench = Bench(*sides, data, scale, cores)
+                bench = Bench(before, after, data, scale, cores)
                 made = measured(bench, row, asked.rounds)
                 rows += made
                 print(*map(line, made), sep="\n", flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -45,6 +46,12 @@ class Server:
         """CPU time of its threads so far; with those of the processes it has started, ended too."""
         pids = self.processes if with_children else [self.process.pid]
         return sum(_cpu_seconds(pid, with_children) for pid in pids)
+
+
+def snapshot(server: Server) -> str:
+    """Return the name of the lists that a server of ours uses."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/readyz") as answer:
+        return str(json.load(answer)["snapshot"])
 
 
 def children(pid: int) -> list[int]:

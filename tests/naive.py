@@ -348,8 +348,36 @@ def framed(picture: Sequence[Sequence[float]], margin: int, box: Sequence[float]
     values = [
         sum(b * v for b, v in zip(column, row, strict=True)) for row in half for column in columns
     ]
+    return upper_half(values)
+
+
+def upper_half(values: Sequence[float]) -> int:
+    """PDQ's bits of 256 coefficients."""
     median = sorted(values)[127]
     return sum(1 << i for i, value in enumerate(values) if value > median)
+
+
+def guessed_around(values: Sequence[float], field: Sequence[Sequence[float]], spread: float) -> int:
+    """PDQ's bits of 256 coefficients and a field (n, n) that has their own spectrum.
+
+    `spread` is the strength of a field of ones and minus ones over the whole picture.
+    """
+    n = len(field)
+    waves = [
+        [
+            n / math.pi / k * (math.sin(math.pi * k * (x + 1) / n) - math.sin(math.pi * k * x / n))
+            for x in range(n)
+        ]
+        for k in range(1, 17)
+    ]
+    half = [[product(wave, column) for column in zip(*field, strict=True)] for wave in waves]
+    added = [product(row, wave) * 2 * spread / n for row in half for wave in waves]
+    rows = [math.fsum(v * v for v in values[16 * i : 16 * i + 16]) / 16 for i in range(16)]
+    columns = [math.fsum(v * v for v in values[i::16]) / 16 for i in range(16)]
+    return upper_half([
+        value + math.sqrt(min(rows[i // 16], columns[i % 16])) * added[i]
+        for i, value in enumerate(values)
+    ])  # fmt: skip
 
 
 def turned(
@@ -603,3 +631,48 @@ def regions(marked: Sequence[Sequence[bool]]) -> set[tuple[int, int, int, int, i
         ys, xs = [y for y, _ in region], [x for _, x in region]
         found.add((min(ys), min(xs), max(ys) + 1, max(xs) + 1, len(region)))
     return found
+
+
+def covered(
+    marked: Sequence[Sequence[bool]], reach: int, cells: int
+) -> tuple[set[tuple[int, int]], tuple[int, int, int]]:
+    """The cells that the largest group of squares covers, and its marked, all, and edge squares.
+
+    Of groups of one size it is the first.
+    """
+    height, width = len(marked), len(marked[0])
+    squares = {(y, x) for y in range(height) for x in range(width)}
+    near = range(-reach, reach + 1)
+    grown = {
+        (y + i, x + j) for y, x in squares if marked[y][x] for i in near for j in near
+    } & squares  # fmt: skip
+
+    def groups(of: set[tuple[int, int]]) -> list[set[tuple[int, int]]]:
+        found: list[set[tuple[int, int]]] = []
+        for first in sorted(of):
+            if not any(first in group for group in found):
+                group, new = {first}, {first}
+                while new:
+                    beside = ((0, 1), (0, -1), (1, 0), (-1, 0))
+                    new = {(y + i, x + j) for y, x in new for i, j in beside} & of - group
+                    group |= new
+                found.append(group)
+        return found
+
+    if not grown:
+        return set(), (0, 0, 0)
+    edge = {(y, x) for y, x in squares if y in (0, height - 1) or x in (0, width - 1)}
+    largest = max(groups(grown), key=len)
+    holes = [group for group in groups(squares - largest) if not group & edge]
+    covers = largest.union(*holes)
+    shown = {
+        (i, j)
+        for i in range(cells)
+        for j in range(cells)
+        if any(
+            y * cells // height <= i < -(-(y + 1) * cells // height)
+            and x * cells // width <= j < -(-(x + 1) * cells // width)
+            for y, x in covers
+        )
+    }
+    return shown, (sum(marked[y][x] for y, x in largest), len(largest), len(largest & edge))

@@ -108,6 +108,10 @@ class Disc(NamedTuple):
     radius: float
 
 
+GUESSES = 16
+"""Hashes beside the likeliest one of a picture of which much has to be guessed."""
+
+
 @runtime_checkable
 class FramedHasher(OrientedHasher, Protocol):
     """A hasher that hashes a picture in other frames, hundreds of them at about its usual cost.
@@ -121,19 +125,23 @@ class FramedHasher(OrientedHasher, Protocol):
         framings: tuple[Framing, ...],
         oriented: tuple[Framing, ...] = (),
         hidden: tuple[Disc, ...] = (),
+        unsure: tuple[Framing, ...] = (),
     ) -> HashBatch:
-        """Return one hash of each of `framings`, eight of each of `oriented`, one for each disc.
+        """Return the hashes of a picture in other frames, in the order of the arguments.
 
         Parameters
         ----------
         data : ndarray of uint8, shape (height, width, 3)
             Upright RGB, contiguous.
         framings : tuple of Framing
-            Hashed as they are.
+            Hashed as they are: one hash each.
         oriented : tuple of Framing
-            Hashed in all eight orientations, in the order of `Orientation`.
+            Hashed in all eight orientations, in the order of `Orientation`: eight hashes each.
         hidden : tuple of Disc
-            The whole picture is hashed with this disc filled from what is around it.
+            The whole picture is hashed with this disc filled from what is around it: one hash each.
+        unsure : tuple of Framing
+            Frames much of which lies beyond the picture: the likeliest hash of each and `GUESSES`
+            others.
         """
         ...
 
@@ -161,12 +169,29 @@ class RoundHasher(OrientedHasher, Protocol):
     """A hasher that guesses what was around a picture of which only a disc is left."""
 
     def hash_round(self, data: NDArray[np.uint8]) -> HashBatch:
-        """Return eight hashes, in the order of `Orientation`, for each of its guesses.
+        """Return eight hashes, in the order of `Orientation`, for each of its guesses, any number.
 
         Parameters
         ----------
         data : ndarray of uint8, shape (height, width, 3)
             Upright RGB, contiguous; what is outside of the ellipse within its sides is not known.
+        """
+        ...
+
+
+@runtime_checkable
+class CoveredHasher(OrientedHasher, Protocol):
+    """A hasher that guesses what is below something that lies over a picture."""
+
+    def hash_covered(self, data: NDArray[np.uint8], covered: NDArray[np.bool_]) -> HashBatch:
+        """Return the likeliest hash and `GUESSES` others for each thing that covers a part.
+
+        Parameters
+        ----------
+        data : ndarray of uint8, shape (height, width, 3)
+            Upright RGB, contiguous.
+        covered : ndarray of bool, shape (n, 64, 64)
+            Which cells of the picture each of n things covers, never all of them.
         """
         ...
 
@@ -207,6 +232,11 @@ def is_framed(hasher: Hasher) -> TypeGuard[FramedHasher]:
 def is_round(hasher: Hasher) -> TypeGuard[RoundHasher]:
     """Return whether `hasher` is a `RoundHasher`."""
     return hasattr(hasher, "hash_round")
+
+
+def is_covered(hasher: Hasher) -> TypeGuard[CoveredHasher]:
+    """Return whether `hasher` is a `CoveredHasher`."""
+    return hasattr(hasher, "hash_covered")
 
 
 def is_invertible(hasher: Hasher) -> TypeGuard[InvertibleHasher]:

@@ -24,6 +24,8 @@ from hashmatch._drawing import picture as picture
 from hashmatch._drawing import random_hashes as random_hashes
 from hashmatch.errors import RejectedRow
 from hashmatch.interfaces import (
+    GUESSES,
+    CoveredHasher,
     Disc,
     EnlargingHasher,
     Exchange,
@@ -237,23 +239,36 @@ def check_hasher(hasher: Hasher) -> None:
             assert len(enlarged) == 8, "there are eight orientations of an enlarged picture"
             assert enlarged == hasher.hash_enlarged(data.copy()), "enlarged, it gave two hashes"
             assert enlarged.spec == hasher.spec, "hashes of enlarged pictures are not of its spec"
-        if isinstance(hasher, FramedHasher):
-            framings = (Framing(), Framing(left=0.05), Framing(turn=2.0))
-            framed = hasher.hash_framings(data, framings)
-            assert len(framed) == len(framings), "there is one hash for each framing"
-            assert framed == hasher.hash_framings(data.copy(), framings), "framings gave two hashes"
-            assert framed.spec == hasher.spec, "hashes of framings are not of its spec"
-            more = hasher.hash_framings(data, framings, framings[1:], (Disc(0.4, 0.5, 0.2),))
-            assert len(more) == len(framings) + 8 * 2 + 1, "framings or discs gave no hashes"
-            assert more[: len(framings)] == framed, "framings come first"
-            assert more[3:4] == framed[1:2], "the first of eight orientations is not the framing"
         if isinstance(hasher, InvertibleHasher):
             negative = hasher.inverted(hashes)
             assert hasher.inverted(negative) == hashes, "inverted twice it is not the hash"
-        if isinstance(hasher, RoundHasher):
-            guesses = hasher.hash_round(data)
-            assert len(guesses) % 8 == 0, "there are eight orientations of each guess"
-            assert guesses == hasher.hash_round(data.copy()), "guesses gave two hashes"
+        _check_reframed(hasher, data)
+
+
+def _check_reframed(hasher: Hasher, data: NDArray[np.uint8]) -> None:
+    """Check what a hasher says of a picture in other frames, and of parts that it has to guess."""
+    if isinstance(hasher, FramedHasher):
+        framings = (Framing(), Framing(left=0.05), Framing(turn=2.0))
+        framed = hasher.hash_framings(data, framings)
+        assert len(framed) == len(framings), "there is one hash for each framing"
+        assert framed == hasher.hash_framings(data.copy(), framings), "framings gave two hashes"
+        assert framed.spec == hasher.spec, "hashes of framings are not of its spec"
+        more = hasher.hash_framings(data, framings, framings[1:], (Disc(0.4, 0.5, 0.2),))
+        assert len(more) == len(framings) + 8 * 2 + 1, "framings or discs gave no hashes"
+        assert more[: len(framings)] == framed, "framings come first"
+        assert more[3:4] == framed[1:2], "the first of eight orientations is not the framing"
+        unsure = hasher.hash_framings(data, (), (), (), (Framing(0.2, 0.0, 0.1),))
+        assert len(unsure) == 1 + GUESSES, "there is another number of guesses"
+    if isinstance(hasher, CoveredHasher):
+        cells = np.zeros((2, 64, 64), np.bool_)
+        cells[0, 20:30, 20:30] = cells[1, :9] = True
+        without = hasher.hash_covered(data, cells)
+        assert len(without) == 2 * (1 + GUESSES), "there is another number of guesses"
+        assert without.spec == hasher.spec, "hashes of covered pictures are not of its spec"
+    if isinstance(hasher, RoundHasher):
+        guesses = hasher.hash_round(data)
+        assert len(guesses) % 8 == 0, "there are eight orientations of each guess"
+        assert guesses == hasher.hash_round(data.copy()), "guesses gave two hashes"
 
 
 def check_list_reader(

@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import naive
-from hashmatch._kernels import borders, enlarge, extrapolate, framings, membrane, pdq_bits
+from hashmatch._kernels import (
+    alternatives,
+    borders,
+    enlarge,
+    extrapolate,
+    framings,
+    membrane,
+    pdq_bits,
+)
 from hashmatch._kernels.pdq import hash_samples
 from hashmatch._kernels.pdq_numpy import DCT
 from hashmatch.hashers import _pdq_framings
@@ -213,6 +221,27 @@ def test_a_disc_is_filled_as_by_relaxing_a_membrane(ratio: float) -> None:
     membrane.without_discs(grey, whole, centre, *membrane.membrane(down, across), hashes)
     before = (bits(_hashed(grey)) ^ expected).bit_count()
     assert (bits(hashes[0]) ^ expected).bit_count() <= min(16, before // 2)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_guesses_around_a_hash_equal_the_oracle(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = (rng.standard_normal((16, 16)) * np.linspace(9, 1, 16)).astype(np.float32)
+    unknown = np.zeros((alternatives.SIDE, alternatives.SIDE), np.bool_)
+    unknown[:, :6] = unknown[-3:] = True
+    added, out = alternatives.fields(unknown, 4), np.empty((4, 4), np.uint64)
+    alternatives.around(values.reshape(-1), added, False, out)
+    signs = alternatives._signs(4)
+    assert (signs[1] == -signs[0]).all()
+    assert set(np.unique(signs)) == {-1, 1}
+    assert abs(signs[0].mean()) < 0.1
+    for field, words in zip(signs * unknown, out, strict=True):
+        coefficients = values.reshape(-1).tolist()
+        expected = naive.guessed_around(coefficients, field.tolist(), alternatives.SPREAD)
+        assert (bits(words) ^ expected).bit_count() <= 2
+    eight = np.empty((32, 4), np.uint64)
+    alternatives.around(values.reshape(-1), added, True, eight)
+    np.testing.assert_array_equal(eight[::8], out)
 
 
 def _hashed(grey: NDArray[np.float64] | NDArray[np.float32]) -> NDArray[np.uint64]:

@@ -88,7 +88,10 @@ def test_quotients_are_rounded_as_divisions_are() -> None:
 
 
 def test_small_and_no_numerators_are_divided_too() -> None:
-    divide = kernel(lambda value, by: pdq_reduce.quotient(value, by, np.float32(1.0) / by))
+    @kernel
+    def divide(value: np.float32, by: np.float32) -> np.float32:
+        return pdq_reduce.quotient(value, by, np.float32(1.0) / by)
+
     rng = np.random.default_rng(3)
     values = (rng.random(2000) * 2.0 ** rng.uniform(-99, 24, 2000)).astype(np.float32)
     for value in [np.float32(0), np.float32(2.0**-100), *values, *-values]:

@@ -44,6 +44,27 @@ def axis(first: float, last: float, cells: int, margin: int) -> NDArray[np.float
 
 
 @kernel
+def coefficients(
+    picture: NDArray[np.float32],
+    rows: NDArray[np.float32],
+    columns: NDArray[np.float32],
+    out: NDArray[np.float32],
+) -> None:
+    """Write ``rows @ picture @ columns`` to `out` (16, 16).
+
+    Parameters
+    ----------
+    picture : ndarray of float32, shape (n, n)
+    rows, columns : ndarray of float32, shape (16, n) and (n, 16)
+        `axis` of a framing, of its columns transposed.
+    out : ndarray of float32
+    """
+    half = np.empty((COEFFICIENTS, picture.shape[1]), np.float32)
+    times(rows, picture, half)
+    times(half, columns, out)
+
+
+@kernel
 def framed(
     picture: NDArray[np.float32],
     rows: NDArray[np.float32],

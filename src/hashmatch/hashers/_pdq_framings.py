@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hashmatch._kernels import extrapolate, framings, membrane
+from hashmatch._kernels import alternatives, extrapolate, framings, membrane
 from hashmatch._kernels.extrapolate import CELLS, MARGIN
+from hashmatch._kernels.pdq_bits import above_median
 from hashmatch._kernels.pdq_numpy import COEFFICIENTS
+from hashmatch.interfaces import GUESSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 FINE = 2 * CELLS
 """Side of the picture for frames that turn within it: its cells mix less with black corners."""
 WHOLE = framings.axis(0.0, 1.0, CELLS, 0)
-"""The rows, and the columns, of a frame that has been sampled."""
+WHOLE_ACROSS = np.ascontiguousarray(WHOLE.T)
+"""The rows of a frame that has been sampled, and its columns, transposed."""
 
 
 LONGEST = 3.0
@@ -57,6 +60,7 @@ def words(
     wanted: tuple[Framing, ...],
     oriented: tuple[Framing, ...] = (),
     hidden: tuple[Disc, ...] = (),
+    unsure: tuple[Framing, ...] = (),
 ) -> NDArray[np.uint64]:
     """Return the hashes of (h, w, 3) `pixels`, shape (n, 4): see `FramedHasher.hash_framings`."""
     # The first may be of this picture alone; the others are the same of many.
@@ -69,7 +73,7 @@ def words(
     pairs = fine[::2] + fine[1::2]
     small = (pairs[:, ::2] + pairs[:, 1::2]) * np.float32(0.25)
     guessed = np.zeros((CELLS + 2 * MARGIN, CELLS + 2 * MARGIN), np.float32)
-    if any(plan.framings.any() for plan in plans):
+    if unsure or any(plan.framings.any() for plan in plans):
         edges = np.empty((4, CELLS), np.float32)
         extrapolate.edges(pixels, edges)
         extrapolate.extrapolated(small, edges, extrapolate.BLUR, extrapolate.BLUR_TALL, guessed)
@@ -77,12 +81,27 @@ def words(
         guessed[MARGIN : MARGIN + CELLS, MARGIN : MARGIN + CELLS] = small
 
     ends = np.cumsum([plan.total for plan in plans])
-    out = np.empty((int(ends[-1]) + len(hidden), 4), np.uint64)
+    guesses = int(ends[-1]) + len(hidden)
+    out = np.empty((guesses + len(unsure) * (1 + GUESSES), 4), np.uint64)
     for plan, end in zip(plans, ends, strict=True):
         _frame(plan, fine, guessed, (width, height), out[end - plan.total : end])
-    _hide(small, width / height, hidden, out[ends[-1] :])
+    _hide(small, width / height, hidden, out[ends[-1] : guesses])
+    _guess(guessed, unsure, out[guesses:])
     out.flags.writeable = False
     return out
+
+
+def _guess(
+    picture: NDArray[np.float32], unsure: tuple[Framing, ...], out: NDArray[np.uint64]
+) -> None:
+    """Write the likeliest hash of each framing of `picture`, and others around it, to `out`."""
+    block = np.empty((COEFFICIENTS, COEFFICIENTS), np.float32)
+    for number, framing in enumerate(unsure):
+        rows, columns, fields = _unsure(framing)
+        framings.coefficients(picture, rows, columns, block)
+        hashes = out[number * (1 + GUESSES) : (number + 1) * (1 + GUESSES)]
+        above_median(block.reshape(-1), hashes[0])
+        alternatives.around(block.reshape(-1), fields, False, hashes[1:])
 
 
 def _frame(
@@ -169,6 +188,19 @@ def _plan(wanted: tuple[Framing, ...], oriented: tuple[Framing, ...] = ()) -> Pl
         in_all,
         int(ends[-1]) if both else 0,
     )
+
+
+@lru_cache(maxsize=128)
+def _unsure(
+    framing: Framing,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return the rows, the columns, transposed, and the fields of what lies beyond the picture."""
+    left, top, right, bottom, _ = framing
+    middles = (np.arange(alternatives.SIDE) + 0.5) / alternatives.SIDE
+    beside = (middles < left) | (middles > 1 - right)
+    above = (middles < top) | (middles > 1 - bottom)
+    fields = alternatives.fields(above[:, None] | beside, GUESSES)
+    return _axis(top, bottom), _axis(left, right).T.copy(), fields
 
 
 def _axes(ends: Iterable[tuple[float, float]]) -> NDArray[np.float32]:

@@ -3,7 +3,8 @@
 What is around the disc is guessed: it gets its expected value, given the cells along the rim, if
 pictures were Gaussian fields whose power falls as a power of the frequency (kriging). So the guess
 is one product with a matrix, which is worked out from the formula once a process needs it. No one
-exponent fits all photographs; each of `EXPONENTS` is a guess of its own.
+exponent fits all photographs; each of `EXPONENTS` is a guess of its own. Around that of the middle
+one are others, see `hashmatch._kernels.alternatives`.
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hashmatch._kernels import extrapolate, framings
+from hashmatch._kernels import alternatives, extrapolate, framings
 from hashmatch._kernels.extrapolate import CELLS
-from hashmatch.hashers._pdq_framings import WHOLE
+from hashmatch._kernels.pdq_bits import in_all_orientations
+from hashmatch._kernels.pdq_numpy import COEFFICIENTS
+from hashmatch.hashers._pdq_framings import WHOLE, WHOLE_ACROSS
+from hashmatch.interfaces import GUESSES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EXPONENTS = (1.5, 2.5, 3.5)
 """Of the frequency. Of 100 avatars of squares 43 are found by the middle one, 50 by any."""
+MIDDLE = EXPONENTS[1]
 RIM = 0.75
 """Cells from the disc's edge to the middles of the outermost cells that are known: they are whole.
 """
@@ -31,11 +36,6 @@ NOISE = 1e-4
 """Of a cell's variance: what is its own."""
 ROOM = 3
 """Sides of the field, in those of the picture: it repeats itself, and the picture must not."""
-
-
-ROWS, COLUMNS, ONE = WHOLE[None], np.ascontiguousarray(WHOLE.T)[None], np.array([0, 1])
-ORIENTED = np.ones(1, np.bool_)
-"""What `framings.framed` takes for the whole picture in all orientations."""
 
 
 class Guess(NamedTuple):
@@ -71,16 +71,25 @@ def guess(exponent: float) -> Guess:
     return Guess(unknown, known, np.ascontiguousarray(weights, np.float32))
 
 
+@lru_cache(maxsize=1)
+def fields() -> NDArray[np.float32]:
+    """Return the fields of what is around the disc."""
+    middles = (np.arange(alternatives.SIDE) + 0.5) / alternatives.SIDE - 0.5
+    return alternatives.fields(np.hypot(middles[:, None], middles) > 0.5 - RIM / CELLS, GUESSES)
+
+
 def words(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Return the hashes of (h, w, 3) `pixels` with each guess, in eight orientations, (n, 4)."""
     pixels = pixels.view()
     pixels.flags.writeable = False  # compiled once, whether the caller's array is or is not
     small = np.empty((CELLS, CELLS), np.float32)
     extrapolate.shrunk(pixels, small)
-    out = np.empty((8 * len(EXPONENTS), 4), np.uint64)
+    out = np.empty((8 * (len(EXPONENTS) + GUESSES), 4), np.uint64)
+    block = np.empty((COEFFICIENTS, COEFFICIENTS), np.float32)
     for number, exponent in enumerate(EXPONENTS):
         extrapolate.guessed(small.reshape(-1), *guess(exponent))
-        first = 8 * number
-        goes = ONE[:1], ONE[:1], ORIENTED, out[first : first + 8]
-        framings.framed(small, ROWS, COLUMNS, ONE, *goes)
+        framings.coefficients(small, WHOLE, WHOLE_ACROSS, block)
+        in_all_orientations(block.reshape(-1), out[8 * number : 8 * number + 8])
+        if exponent == MIDDLE:
+            alternatives.around(block.reshape(-1), fields(), True, out[8 * len(EXPONENTS) :])
     return out

@@ -30,6 +30,7 @@ class Pdq(PdqHasher):
         framings: tuple[Framing, ...],
         oriented: tuple[Framing, ...] = (),
         hidden: tuple[Disc, ...] = (),
+        unsure: tuple[Framing, ...] = (),
     ) -> HashBatch:
         """Return the hashes of RGB pixels (h, w, 3) in other frames, and without some of them.
 
@@ -38,18 +39,27 @@ class Pdq(PdqHasher):
         """
         from hashmatch.hashers import _pdq_framings
 
-        return HashBatch(
-            self.spec, _pdq_framings.words(data, framings, oriented, hidden), owned=True
-        )
+        words = _pdq_framings.words(data, framings, oriented, hidden, unsure)
+        return HashBatch(self.spec, words, owned=True)
 
     def hash_round(self, data: NDArray[np.uint8]) -> HashBatch:
         """Return the hashes of RGB pixels (h, w, 3) with what may have been around a disc in them.
 
-        Three guesses in eight orientations each. The first takes half a second in each process.
+        Three guesses by the expected value and `hashmatch.interfaces.GUESSES` around the second, in
+        eight orientations each. The first call takes half a second in each process.
         """
         from hashmatch.hashers import _pdq_round
 
         return HashBatch(self.spec, _pdq_round.words(data), owned=True)
+
+    def hash_covered(self, data: NDArray[np.uint8], covered: NDArray[np.bool_]) -> HashBatch:
+        """Return the hashes of RGB pixels (h, w, 3) without each thing that covers cells of them.
+
+        The likeliest and `hashmatch.interfaces.GUESSES` others of each.
+        """
+        from hashmatch.hashers import _pdq_covered
+
+        return HashBatch(self.spec, _pdq_covered.words(data, covered), owned=True)
 
     def hash_enlarged(self, data: NDArray[np.uint8]) -> HashBatch:
         """Return the hashes of RGB pixels (h, w, 3) as a large original has them, in eight ways.

@@ -76,5 +76,5 @@ def avatar(pixels: NDArray[np.uint8]) -> Cut | None:
 
 def _differs(pixels: NDArray[np.uint8], ground: NDArray[np.int16]) -> NDArray[np.bool_]:
     """Return which of (h, w, 3) `pixels` do not have the colour of the ground."""
-    far: NDArray[np.bool_] = (np.abs(pixels.astype(np.int16) - ground) > STRAYS).any(axis=2)
-    return far
+    far: NDArray[np.bool_] = np.abs(pixels.astype(np.int16) - ground) > STRAYS
+    return far[:, :, 0] | far[:, :, 1] | far[:, :, 2]  # any(axis=2) takes ten times as long

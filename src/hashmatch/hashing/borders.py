@@ -42,7 +42,7 @@ ALIKE = 0.005
 
 
 class Sides:
-    """The bars at the sides of a picture; each is looked for once, whoever asks.
+    """The bars at the sides of a picture, each looked for once however often it is asked for.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
-from hashmatch.interfaces import Disc, Framing
+from hashmatch.interfaces import GUESSES, Disc, Framing
 from hashmatch.records.enums import Orientation
 
 MOST_CUT = 0.1
@@ -35,8 +35,10 @@ CUT_FROM = ((9, 16), (2, 3), (3, 4), (1, 1), (4, 3), (3, 2), (16, 9))
 """Shapes of cameras and screens."""
 NEAR_SHAPE = 0.01
 """By how much of it a picture's shape differs from one of these, at most."""
-MOST_CUT_TO_SHAPE = 0.34
-"""Of a side: 3:2 cut to a square loses a third. Of what lost more nothing is found."""
+MOST_CUT_TO_SHAPE = 0.48
+"""Of a side: 3:2 cut to 4:5 loses 0.467, and one in ten is found."""
+MOST_CUT_ASIDE = 0.34
+"""Of a side of a picture that was cut to a square at one end: 3:2 loses a third."""
 
 
 SOFT = 80
@@ -55,6 +57,7 @@ class Frames(NamedTuple):
     framings: tuple[Framing, ...]
     oriented: tuple[Framing, ...] = ()
     hidden: tuple[Disc, ...] = ()
+    unsure: tuple[Framing, ...] = ()
 
 
 SMOOTH = Frames(("smooth",), (Framing(),))
@@ -69,9 +72,10 @@ def every_frame(ratio: float, quality: int | None = None) -> Frames:
     pictures had their corners filled (``turn:2``, degrees counter-clockwise), or were cut to the
     largest rectangle of their shape that shows no corner (``turn:2/inside``). Turned and small
     crops are tried in all eight orientations (``turn:2/flip_left_right``). Pictures of a usual
-    shape may have been cut to it about their centre (``from:3:2``), and any part of a picture may
-    be covered (``hide:`` and the disc's centre and radius). Pictures of a `quality` below `SOFT`
-    are asked for as crops and turned, in their own orientation.
+    shape may have been cut to it (``from:3:2``; with a number, a less likely guess of what was cut
+    off), and any part of a picture may be covered (``hide:`` and the disc's centre and radius).
+    Pictures of a `quality` below `SOFT` are asked for as crops and turned, in their own
+    orientation.
     """
     long = round(max(ratio, 1 / ratio), 1)
     if quality is not None and quality < SOFT:
@@ -93,15 +97,15 @@ def _every_frame(long: float, shape: float | None) -> Frames:
     oriented = dict(zip(small.names, small.framings, strict=True)) | turns(long)
     as_they_are = {"smooth": Framing()}
     as_they_are |= {name: crop for name, crop in crops.items() if name not in oriented}
-    if shape is not None:
-        as_they_are |= shapes(shape)
     hidden = discs()
+    unsure = {} if shape is None else shapes(shape)
     names = [*as_they_are, *(each for name in oriented for each in in_all_orientations(name))]
     return Frames(
-        (*names, *hidden),
+        (*names, *hidden, *(each for name in unsure for each in guesses(name))),
         tuple(as_they_are.values()),
         tuple(oriented.values()),
         tuple(hidden.values()),
+        tuple(unsure.values()),
     )
 
 
@@ -125,6 +129,11 @@ TURNED = ("", *(f"/{orientation}" for orientation in list(Orientation)[1:]))
 def in_all_orientations(name: str) -> list[str]:
     """Return the names of the eight orientations of what is called `name`."""
     return [f"{name}{turn}" for turn in TURNED]
+
+
+def guesses(name: str) -> list[str]:
+    """Return the names of the likeliest guess of what is called `name`, and of those around it."""
+    return [name, *(f"{name}/{number}" for number in range(1, GUESSES + 1))]
 
 
 @lru_cache(maxsize=1)
@@ -156,14 +165,23 @@ def turns(ratio: float) -> dict[str, Framing]:
 
 
 def shapes(shape: float) -> dict[str, Framing]:
-    """Return the frames of other shapes from whose centre a picture of `shape` was cut, by name."""
+    """Return the frames of other shapes from which a picture of `shape` was cut, by name.
+
+    From the centre, and a square also from either end, as ``from:3:2/left`` is from the left one.
+    """
     found = {}
     for width, height in CUT_FROM:
         whole = width / height
-        beyond = (1 - min(shape / whole, whole / shape)) / 2
-        if 0 < beyond <= MOST_CUT_TO_SHAPE / 2:
-            sides = (beyond, 0.0, beyond) if whole > shape else (0.0, beyond, 0.0, beyond)
-            found[f"from:{width}:{height}"] = Framing(*sides)
+        lost = 1 - min(shape / whole, whole / shape)
+        if not 0 < lost <= MOST_CUT_TO_SHAPE:
+            continue
+        name, is_wider = f"from:{width}:{height}", whole > shape
+        half = lost / 2
+        found[name] = Framing(half, 0.0, half) if is_wider else Framing(0.0, half, 0.0, half)
+        if shape == 1 and lost <= MOST_CUT_ASIDE:
+            first, last = ("left", "right") if is_wider else ("top", "bottom")
+            found[f"{name}/{first}"] = Framing(**{last: lost})
+            found[f"{name}/{last}"] = Framing(**{first: lost})
     return found
 
 

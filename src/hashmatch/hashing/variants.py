@@ -21,15 +21,18 @@ from hashmatch.hashing.frames import (
     SOFT,
     TURNED,
     every_frame,
+    guesses,
     in_all_orientations,
     small_crops,
 )
+from hashmatch.hashing.overlays import overlays
 from hashmatch.hashing.views import parts
 from hashmatch.interfaces import (
     Framing,
     Hasher,
     OrientedHasher,
     has_parts,
+    is_covered,
     is_enlarging,
     is_framed,
     is_invertible,
@@ -83,7 +86,8 @@ def ask(
         `EnlargingHasher` and a picture whose shorter side is below `LARGE`, as a large original has
         it. ``thorough``: also without captions; for a `FramedHasher`, in the frames from which it
         may have been cropped or turned, and without what covers a part of it; for a `RoundHasher`,
-        with what may have been around a round avatar; for a `PartsHasher`, of parts that may be
+        with what may have been around a round avatar; for a `CoveredHasher`, without what is seen
+        to lie over it; for a `PartsHasher`, of parts that may be
         pictures of their own.
     min_quality : int, optional
         What is left without a border is not asked for below it; by default the hasher's own.
@@ -102,8 +106,9 @@ def ask(
     -----
     Names are stable: an `Orientation`; ``smooth``; ``enlarged``; ``inverted``; ``trim``,
     ``caption_below`` and the like; ``pad:``, ``turn:``, ``from:`` and ``hide:`` with the frame or
-    the disc, see `hashmatch.hashing.frames`; ``round`` with the number of the guess. A slash joins
-    what was done first to what was done then: ``trim/rotate_90``, ``rotate_90/flipped``,
+    the disc, see `hashmatch.hashing.frames`; ``round`` with the number of the guess; ``overlay_1``
+    and the like. ``from:`` and ``overlay_1`` also with the number of a less likely guess. A slash
+    joins what was done first to what was done then: ``trim/rotate_90``, ``rotate_90/flipped``,
     ``trim/whole``, ``trim/enlarged/rotate_90``, ``turn:2/flip_left_right``, ``round/1``;
     parts that may be pictures of their own are ``half_left``, ``quarter_top_right`` and the like,
     and ``box_1``, ``cell_1``, ``screen_1``, ``screen_1_box_1`` and ``slant_1`` with their numbers,
@@ -234,6 +239,8 @@ def _more(
             yield from _view(hasher, pixels, name, cut, floor, thorough)
         if thorough:
             yield from _round(hasher, pixels, views)
+            if quality is None or quality >= SOFT:
+                yield from _covered(hasher, pixels)
         if thorough and has_parts(hasher):
             found, hashes = parts(hasher, pixels, floor)
             views |= found
@@ -300,6 +307,14 @@ def _round(
     hashes = hasher.hash_round(np.ascontiguousarray(square))
     names = [in_all_orientations(f"round/{guess + 1}") for guess in range(len(hashes) // 8)]
     yield list(itertools.chain.from_iterable(names)), hashes
+
+
+def _covered(hasher: Hasher, pixels: NDArray[np.uint8]) -> Iterator[tuple[list[str], HashBatch]]:
+    """Yield the questions about a picture without each thing that may lie over it."""
+    if is_covered(hasher) and len(covered := overlays(pixels)):
+        names = [guesses(f"overlay_{number}") for number in range(1, len(covered) + 1)]
+        hashes = hasher.hash_covered(pixels, covered)
+        yield list(itertools.chain.from_iterable(names)), hashes
 
 
 def _flat(pixels: NDArray[np.uint8]) -> bool:

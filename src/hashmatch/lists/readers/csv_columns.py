@@ -419,7 +419,7 @@ def _check_names(header: Header) -> None:
 
 PLAIN_HASH = re.compile("[0-9A-Fa-f]{16,128}")
 PLAIN_ID = re.compile("[A-Za-z][A-Za-z0-9_.:/-]{0,99}[0-9]")
-"""An id that is what it says: no number, and no word for nothing."""
+"""An id that is neither a number nor a word for an empty cell."""
 PLAIN_ROWS = 500
 
 

@@ -1,0 +1,241 @@
+"""What squares of one flat colour cover of a picture, and the picture without it.
+
+What lies over a picture, such as a sticker, a black bar or a logo, is mostly drawn in flat colours.
+What it covers is filled by a membrane: the harmonic function that has the picture's values around
+it, found by relaxation (Young, "Iterative methods for solving partial difference equations of
+elliptic type", 1954)::
+
+    while it changes:
+        for cell in covered:
+            cell = mean of its four neighbours
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hashmatch._kernels.jit import kernel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ROUNDS = 60
+"""Of relaxation: enough for a region of a third of 64 cells."""
+OVER = 1.8
+"""Over-relaxation: how much farther than to the mean of its neighbours a cell goes, 1 to 2."""
+
+
+@kernel
+def commonest_colour(
+    squares: NDArray[np.int32], coarse: int, tolerance: int, marked: NDArray[np.bool_]
+) -> int:
+    """Mark the squares of the colour that most of them have, and return how many there are.
+
+    Parameters
+    ----------
+    squares : ndarray of int32, shape (h, w)
+        As `hashmatch._kernels.chrome.flat_squares` writes them; negative ones have no colour.
+    coarse : int
+        Bits of a channel that are left out when squares are counted. The colour is the mean of
+        those that are equal but for them.
+    tolerance : int
+        Levels by which a channel of a square may differ from the colour.
+    marked : ndarray of bool, shape (h, w)
+    """
+    bits = 8 - coarse
+    counts = np.zeros(1 << (3 * bits), np.int32)
+    best = 0
+    for each in squares.flat:
+        if each >= 0:
+            key = coarse_key(int(each), coarse)
+            counts[key] += 1
+            if counts[key] > counts[best]:
+                best = key
+    red, green, blue = 0, 0, 0
+    for each in squares.flat:
+        square = int(each)
+        if square >= 0 and coarse_key(square, coarse) == best:
+            red += square >> 16
+            green += (square >> 8) & 255
+            blue += square & 255
+    number = max(int(counts[best]), 1)
+    red, green, blue = red // number, green // number, blue // number
+    found = 0
+    for y in range(squares.shape[0]):
+        for x in range(squares.shape[1]):
+            square = int(squares[y, x])
+            marked[y, x] = (
+                square >= 0
+                and abs((square >> 16) - red) <= tolerance
+                and abs(((square >> 8) & 255) - green) <= tolerance
+                and abs((square & 255) - blue) <= tolerance
+            )
+            found += marked[y, x]
+    return found
+
+
+@kernel
+def coarse_key(square: int, coarse: int) -> int:
+    """Return a colour, red << 16 | green << 8 | blue, without the last bits of its channels."""
+    bits = 8 - coarse
+    red, green, blue = square >> 16, (square >> 8) & 255, square & 255
+    return (((red >> coarse) << bits | green >> coarse) << bits) | blue >> coarse
+
+
+@kernel
+def largest_group(
+    marked: NDArray[np.bool_], reach: int, group: NDArray[np.bool_]
+) -> tuple[int, int, int]:
+    """Mark the largest group of squares, and those around it.
+
+    Parameters
+    ----------
+    marked : ndarray of bool, shape (h, w)
+        Squares of a picture.
+    reach : int
+        Squares that lie so near to each other are of one group, and those around it are in it.
+    group : ndarray of bool, shape (h, w)
+
+    Returns
+    -------
+    tuple of int
+        Of the group: how many squares are marked, how many there are, and how many of them lie at
+        the picture's edge.
+    """
+    height, width = marked.shape
+    grown = np.zeros((height, width), np.bool_)
+    for y in range(height):
+        for x in range(width):
+            if marked[y, x]:
+                for row in range(max(y - reach, 0), min(y + 1 + reach, height)):
+                    grown[row, max(x - reach, 0) : min(x + 1 + reach, width)] = True
+    groups = np.zeros((height, width), np.int32)
+    stack = np.empty(height * width, np.int64)
+    count, largest, most = 0, 0, 0
+    for y in range(height):
+        for x in range(width):
+            if grown[y, x] and groups[y, x] == 0:
+                count += 1
+                size = spread(grown, True, groups, count, y * width + x, stack)
+                if size > most:
+                    largest, most = count, size
+    drawn, at_edge = 0, 0
+    for y in range(height):
+        for x in range(width):
+            group[y, x] = count > 0 and groups[y, x] == largest
+            if group[y, x]:
+                drawn += marked[y, x]
+                at_edge += y in (0, height - 1) or x in (0, width - 1)
+    return drawn, most, at_edge
+
+
+@kernel
+def covered(group: NDArray[np.bool_], out: NDArray[np.bool_]) -> None:
+    """Mark the cells of a picture that a group of squares covers, its holes included.
+
+    Parameters
+    ----------
+    group : ndarray of bool, shape (h, w)
+        As `largest_group` writes it.
+    out : ndarray of bool, shape (n, n)
+    """
+    height, width = group.shape
+    outside = np.zeros((height, width), np.int32)
+    stack = np.empty(height * width, np.int64)
+    for y in range(height):
+        for x in range(width):
+            at_edge = y in (0, height - 1) or x in (0, width - 1)
+            if at_edge and not group[y, x] and outside[y, x] == 0:
+                spread(group, False, outside, 1, y * width + x, stack)
+    out[:] = False
+    cells = out.shape[0]
+    for y in range(height):
+        for x in range(width):
+            if outside[y, x] == 0:
+                for i in range(y * cells // height, -(-(y + 1) * cells // height)):
+                    for j in range(x * cells // width, -(-(x + 1) * cells // width)):
+                        out[i, j] = True
+
+
+@kernel
+def spread(
+    marked: NDArray[np.bool_],
+    value: bool,
+    groups: NDArray[np.int32],
+    number: int,
+    first: int,
+    stack: NDArray[np.int64],
+) -> int:
+    """Write `number` to the squares that hang together with the first one; return how many.
+
+    Parameters
+    ----------
+    marked : ndarray of bool, shape (h, w)
+    value : bool
+        What the first square of `marked` is, and so those that hang together with it.
+    groups : ndarray of int32, shape (h, w)
+        0 where there is no number yet.
+    number, first : int
+        Squares are counted along the rows.
+    stack : ndarray of int64, shape (h * w,)
+        Room to work in.
+    """
+    height, width = marked.shape
+    groups[first // width, first % width] = number
+    stack[0], depth, size = first, 1, 0
+    while depth > 0:
+        depth -= 1
+        size += 1
+        y, x = stack[depth] // width, stack[depth] % width
+        for k in range(4):
+            row, column = y + (k == 0) - (k == 1), x + (k == 2) - (k == 3)
+            if (
+                0 <= row < height
+                and 0 <= column < width
+                and marked[row, column] == value
+                and groups[row, column] == 0
+            ):
+                groups[row, column] = number
+                stack[depth] = row * width + column
+                depth += 1
+    return size
+
+
+@kernel
+def filled(
+    picture: NDArray[np.float32], unknown: NDArray[np.bool_], out: NDArray[np.float32]
+) -> None:
+    """Write (n, n) `picture` to `out` with a membrane in its `unknown` cells.
+
+    Parameters
+    ----------
+    picture, out : ndarray of float32
+    unknown : ndarray of bool
+        Not all of the cells.
+    """
+    n = picture.shape[0]
+    out[:] = picture
+    places = np.empty(n * n, np.int64)
+    count, known, total = 0, 0, np.float32(0.0)
+    for i in range(n):
+        for j in range(n):
+            if unknown[i, j]:
+                places[count] = i * n + j
+                count += 1
+            else:
+                for k in range(4):
+                    row, column = i + (k == 0) - (k == 1), j + (k == 2) - (k == 3)
+                    if 0 <= row < n and 0 <= column < n and unknown[row, column]:
+                        known += 1
+                        total += picture[i, j]
+    for k in range(count):
+        out[places[k] // n, places[k] % n] = total / np.float32(max(known, 1))
+    for _ in range(ROUNDS):
+        for k in range(count):
+            i, j = places[k] // n, places[k] % n
+            above, below = out[max(i - 1, 0), j], out[min(i + 1, n - 1), j]
+            left, right = out[i, max(j - 1, 0)], out[i, min(j + 1, n - 1)]
+            mean = np.float32(0.25) * (above + below + left + right)
+            out[i, j] += np.float32(OVER) * (mean - out[i, j])
