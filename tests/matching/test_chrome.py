@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -59,7 +59,12 @@ def test_chrome_of_what_matches_nothing_is_measured_only_to_keep_it(
 ) -> None:
     measured = []
     flat = chrome.flat_squares
-    monkeypatch.setattr(chrome, "flat_squares", lambda *args: measured.append(args) or flat(*args))
+
+    def counted(*args: Any) -> Any:
+        measured.append(args)
+        return flat(*args)
+
+    monkeypatch.setattr(chrome, "flat_squares", counted)
     matcher = hm.Matcher(list_of(("e", far(SCREEN, 8))))
     other = picture(5, 300, 200)
     found = matcher.check(other, surface="public_post", item_id="a")
@@ -68,6 +73,8 @@ def test_chrome_of_what_matches_nothing_is_measured_only_to_keep_it(
     assert not measured
     (kept,) = matcher.hash(other, "a")
     assert len(measured) == 1
+    assert isinstance(kept, HashedImage)
+    assert isinstance(quick, HashedImage)
     assert kept.hashes == quick.hashes
     (near,) = matcher.hash(np.array(SCREEN), "b", to_keep=False)
     assert len(measured) == 2
