@@ -23,6 +23,7 @@ from hashmatch.hashing.borders import Sides, captions, cuts
 from hashmatch.hashing.frames import CUT_TO, MOST_CUT, SOFT, every_frame
 from hashmatch.hashing.overlays import overlays
 from hashmatch.hashing.variants import ask
+from hashmatch.hashing.views import parts
 from hashmatch.interfaces import GUESSES, Disc, FramedHasher, Framing
 from hashmatch.records.enums import LEVELS, Level, Orientation
 from hashmatch.testing import picture
@@ -537,3 +538,17 @@ def test_degenerate_pictures_are_asked_about(shape: tuple[int, int], value: int)
         for top, bottom, left, right in cuts(pixels, captioned=True).values():
             assert top + bottom < height
             assert left + right < width
+
+
+def test_a_part_that_fades_from_corner_to_corner_is_left_out() -> None:
+    """Two such parts of different photographs were 6 bits apart."""
+    chance = np.random.default_rng(9)
+    texture = np.kron(chance.integers(0, 256, (16, 16)), np.ones((16, 16))).astype(np.uint8)
+    other = np.kron(chance.integers(0, 256, (16, 16)), np.ones((16, 16))).astype(np.uint8)
+    alike = np.maximum(texture, texture.T)  # the same turned over its diagonal
+    for half, is_asked in ((texture, True), (alike, False)):
+        pixels = np.repeat(np.hstack([other, half])[:, :, None], 3, axis=2)
+        found, hashes = parts(registry.hasher("pdq"), np.ascontiguousarray(pixels), 50)
+        assert "half_left" in found
+        assert ("half_right" in found) is is_asked
+        assert len(hashes) == 8 * len(found)
