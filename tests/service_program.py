@@ -156,7 +156,8 @@ def _ready(program: Program) -> None:
     """Wait until it can answer."""
 
     def is_ready() -> bool:
-        assert program.process.poll() is None
+        ended = program.process.poll()
+        assert ended is None, (ended, program.process.stderr and program.process.stderr.read())
         try:
             return program.ask("GET", "/readyz").status == 200
         except OSError:

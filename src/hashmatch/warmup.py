@@ -101,7 +101,7 @@ def warm() -> Warmed:
 
 
 def _hash(algorithms: list[str]) -> None:
-    """Hash large, small, framed and round pictures and a screen, in all variants."""
+    """Hash large, small, framed, round and covered pictures and a screen, in all variants."""
     from PIL import Image
 
     places = np.arange(240) - 119.5
@@ -109,7 +109,9 @@ def _hash(algorithms: list[str]) -> None:
     avatar = np.where(is_disc, picture(SEED, 240, 240), np.uint8(255))
     screen = np.full((400, 300, 3), 240, np.uint8)
     screen[100:300, 50:250] = picture(SEED, 200, 200)
-    for pixels in (avatar, screen):
+    covered = picture(SEED, 360, 360)
+    covered[40:180, 60:200] = 255  # something of one colour lies over it
+    for pixels in (avatar, screen, covered):
         hash_all(pixels, algorithms, variants="thorough")
     for width, height in ((1280, 960), (96, 72)):
         pixels = picture(SEED, width, height)

@@ -212,6 +212,8 @@ def test_where_nothing_can_be_written_is_named(
         args += [option, "more.csv/x"]
     if option == "--keep-hashes":
         args += ["--keep-for", "1d"]
+    elif option == "--recent":
+        args += ["--recent-key", "a.key"]
     elif name == "scan" and option != "--out":
         args += ["--out", "o.jsonl"]
     ran = run(*args, cwd=folder)
