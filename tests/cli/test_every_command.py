@@ -213,7 +213,8 @@ def test_where_nothing_can_be_written_is_named(
     if option == "--keep-hashes":
         args += ["--keep-for", "1d"]
     elif option == "--recent":
-        args += ["--recent-key", "a.key"]
+        (folder / "recent.key").write_text("7" * 64)
+        args += ["--recent-key", "recent.key"]
     elif name == "scan" and option != "--out":
         args += ["--out", "o.jsonl"]
     ran = run(*args, cwd=folder)
