@@ -214,6 +214,7 @@ def test_where_nothing_can_be_written_is_named(
         args += ["--keep-for", "1d"]
     elif option == "--recent":
         (folder / "recent.key").write_text("7" * 64)
+        (folder / "recent.key").chmod(0o600)
         args += ["--recent-key", "recent.key"]
     elif name == "scan" and option != "--out":
         args += ["--out", "o.jsonl"]
