@@ -45,8 +45,15 @@ def connect(path: str, schema: str, patience: float) -> sqlite3.Connection:
         If it cannot be opened, others can read it, or a later version has made it.
     """
     if not os.path.lexists(path):
-        with suppress(FileExistsError):
+        try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            pass  # somebody else has made it meanwhile
+        except OSError as error:
+            raise StoreError(
+                f"cannot make {path}: {error.strerror}. Give a file in a folder that can be "
+                "written to."
+            ) from None
     check_private(path)
     try:
         database = sqlite3.connect(
