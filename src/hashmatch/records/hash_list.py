@@ -335,6 +335,8 @@ max_distance=None)
             raise UsageError(
                 f"cannot use list {self.name}: its max_distance is no whole number of bits"
             )
+        if (limits == limits[0]).all():  # as of most lists: nothing to look up for each entry
+            return np.full(len(self.entries), limits[0], np.int64)
         return np.delete(limits.astype(np.int64)[np.asarray(entries.kind[:])], entries.gone)
 
     def calibration(self, variants: Level, min_quality: int | None) -> ListCalibration | None:

@@ -278,14 +278,15 @@ class BlockFile(Opaque):
         width = dtype.itemsize * (block.shape[1] if len(block.shape) > 1 else 1)
         if not array.nbytes:
             return array
-        view = memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+        view = array.reshape(-1).view(np.uint8)
         offset = block.offset + first * width
         done = 0
         while done < len(view):
             data = self._read(min(LOADED, len(view) - done), offset + done)
             if not data:
                 raise StoreError(f"cannot read {self.path}: it ends too early. Restore it")
-            view[done : done + len(data)] = data
+            # By NumPy, which lets other threads run meanwhile.
+            view[done : done + len(data)] = np.frombuffer(data, np.uint8)
             done += len(data)
         return array
 
