@@ -150,6 +150,15 @@ def test_a_worker_that_is_killed_before_it_has_read_a_word(
     assert len(starts) == 3
 
 
+def test_each_worker_has_cores_of_its_own_where_there_are_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 2, 5, 6, 7})
+    assert processes._shares(1) == [{1, 2, 5, 6, 7}]
+    assert processes._shares(2) == [{1, 5, 7}, {2, 6}]
+    assert processes._shares(6) == [set()] * 6
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["folder", "bucket"])
 def test_a_hundred_kills(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:

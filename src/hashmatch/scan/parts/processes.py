@@ -36,22 +36,25 @@ serve(int(sys.argv[2]))
 
 
 class _Worker:
-    """A process, the end of its pipe, and the part that it does."""
+    """A process, its number, the end of its pipe, and the part that it does."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, number: int, cores: set[int]) -> None:
+        self.number = number
         self.pipe, other = Pipe()
         with other:
-            number = other.fileno()
+            descriptor = other.fileno()
             # What a terminal's Ctrl-C is for is this process: it ends them.
             before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
                 self.process = subprocess.Popen(  # noqa: S603 - this Python, our own words
-                    [sys.executable, "-sPc", BOOTSTRAP, json.dumps(sys.path), str(number)],
-                    pass_fds=(number,), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                    [sys.executable, "-sPc", BOOTSTRAP, json.dumps(sys.path), str(descriptor)],
+                    pass_fds=(descriptor,), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 )  # fmt: skip
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
         with suppress(OSError):  # killed already, which is found when an answer is waited for
+            if cores:
+                os.sched_setaffinity(self.process.pid, cores)  # it has one thread by now
             self.pipe.send_bytes(msgspec.json.encode(job))
         self.part: int | None = None
         self.again = False
@@ -75,6 +78,7 @@ class ProcessEngine:
         decoders = max(1, _cores() // count) if job.decoders is None else job.decoders
         self._count, self._job = count, msgspec.structs.replace(job, decoders=decoders)
         self._workers: list[_Worker] = []
+        self._shares = _shares(count)
 
     def room(self) -> int:
         """Return how many processes have nothing to do."""
@@ -85,7 +89,8 @@ class ProcessEngine:
         idle = next((one for one in self._workers if one.part is None), None)
         if idle is None:
             try:
-                idle = _Worker(self._job)
+                number = min(set(range(self._count)) - {one.number for one in self._workers})
+                idle = _Worker(self._job, number, self._shares[number])
             except OSError as error:
                 raise EngineError(
                     f"cannot start a process of the engine: {error.strerror}. Free memory, or give "
@@ -125,6 +130,15 @@ class ProcessEngine:
         """End all processes."""
         while self._workers:
             self._workers.pop().end()
+
+
+def _shares(count: int) -> list[set[int]]:
+    """Return the cores of each of so many processes, none of them another's; empty for any.
+
+    A process that moves between cores finds its caches cold, and so do the decoders beside it.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return [set(cores[number::count]) if len(cores) >= count else set() for number in range(count)]
 
 
 def _cores() -> int:
