@@ -244,3 +244,16 @@ def test_an_update_of_a_long_list_writes_only_what_it_changes(tmp_path: Path) ->
     assert ([segment.rows for segment in kind.segments], kind.gone.tolist()) == ([40, 1], [40])
     assert not problems
     assert len(matched(store)) == len(FILLING)
+
+
+def test_an_update_writes_a_list_anew_whose_index_is_of_an_earlier_layout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = Row("a", "", "phash", VALUES["phash"][0], "x", None, "listed", False)
+
+    def earlier(path: str, **_: object) -> hm.HashIndex:
+        raise hm.IndexFileError(f"cannot open {path}: it was made by an earlier version")
+
+    monkeypatch.setattr("hashmatch.store.importer.HashIndex.open", earlier)
+    store = check_deliveries(tmp_path, [([], CLOCK, True), ([row], CLOCK, False)])
+    assert [segment.rows for segment in store.latest()[0].kinds["phash"].segments] == [41]

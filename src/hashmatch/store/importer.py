@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from msgspec import UNSET, structs
 
 from hashmatch import registry
-from hashmatch.errors import StoreError, UntrustedList, UsageError
+from hashmatch.errors import IndexFileError, StoreError, UntrustedList, UsageError
+from hashmatch.index.hash_index import HashIndex
 from hashmatch.lists.bit_order import UNCHANGED
 from hashmatch.lists.detect import lost_columns, place_of, read_rows
 from hashmatch.lists.ingest import MOMENT, ListFormat, Rows, shown_id
@@ -317,7 +318,11 @@ class Importer:
                 and _is_made_alike(builder, before)
             ):
                 return _unchanged(before, read, problems)
-            if is_small(before, found.new, found.gone) and _is_made_alike(builder, before):
+            if (
+                is_small(before, found.new, found.gone)
+                and _is_made_alike(builder, before)
+                and self._can_search(before)
+            ):
                 for named in before.manifest.files if problems else ():
                     self.folder.mend(named)
                 built = appended(builder, before, found.new, found.gone, withdrawals, rows.until)
@@ -365,6 +370,20 @@ class Importer:
             done = Effects(**effects(before, after, Withdrawals()), older=(), without_effect=())
             manifest = structs.replace(manifest, counts={**old.counts, EFFECTS: done.counts})
             return Changed(manifest, done, [], [*problems, *self._put(manifest, change)])
+
+    def _can_search(self, before: Content) -> bool:
+        """Return whether no index of a version is of an earlier layout.
+
+        One that is would be made anew by everybody who opens the list, until it is written anew.
+        """
+        for named in (kind.index for kind in before.kinds.values()):
+            if named is not None:
+                try:
+                    HashIndex.open(self.folder.inside("files", named.sha256), check=False)
+                except IndexFileError:
+                    if not self.folder.wrong(named):  # or else it is mended
+                        return False
+        return True
 
     def _kept(self, file: StoredFile, version: int) -> StoredFile:
         """Return a file of an earlier version as it is of a later one too: kept twice."""
