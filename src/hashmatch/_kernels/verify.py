@@ -185,11 +185,6 @@ def sift(
     numbers, halves = tables.view(np.uint8), tables.view(np.uint16)
     hits, candidates = hits_in(rows, head), candidates_in(rows)
     most, last, size = load(head, CANDIDATE_LIMIT), load(head, COUNT) - 1, load(head, ROW_BYTES)
-    for i in range(count):
-        if load(halves, hits[i, LINE_AT]) == CONTINUED:
-            further = load(head, hits[i, OF_BAND] + LINES) + line_beyond(halves, hits[i, LINE_AT])
-            for k in range(FURTHER):
-                prefetch(halves, further + k * LINE)
     waiting = 0
     for i in range(count):
         line, near, q = hits[i, LINE_AT], np.uint64(hits[i, NEAR_MASK]), hits[i, QUERY]
@@ -204,6 +199,8 @@ def sift(
         if in_line == CONTINUED:
             in_line = LINE - before - POINTER
             further = load(head, band + LINES) + line_beyond(halves, line)
+            for k in range(FURTHER):
+                prefetch(halves, further + k * LINE)
         while True:
             in_line = min(in_line & FULL, LINE - before)
             near = (near >> np.uint64(before)) & (
@@ -227,8 +224,8 @@ def sift(
             if first_in_line(halves, line) != first:
                 break  # these are of another address
             in_line = signed(load(halves, line))
-            further = further + LINE if in_line & FULL == FULL_FIRST else 0  # not full: the last
-            prefetch(halves, line + (1 + FURTHER) * LINE)
+            further += LINE
+            prefetch(halves, further + FURTHER * LINE)
             near = near_signatures(halves, line, signature, load(head, group + NEAR))
             work[q] += 1
     return look_closer(head, tables, entries, queries, limit, rows, waiting, found)
