@@ -141,13 +141,14 @@ def test_linear_counts_on_past_the_end_of_its_output() -> None:
     assert [array.tolist() for array in small] == [[0, 0], [0, 1], [0, 0]]
 
 
-def test_columns_hold_a_word_of_each_hash() -> None:
+def test_columns_hold_the_hash_from_its_most_significant_bit_on() -> None:
     words = np.array([[0x0123456789ABCDEF, 1], [2**63, 2**64 - 1]], np.uint64)
     laid = columns(words, 4)
-    assert laid[:, :2].tolist() == words.T.tolist()
-    assert laid.shape == (2, 4)
+    assert laid[:, 0].tolist() == [0x01234567, 0x89ABCDEF, 0, 1]
+    assert laid[:, 1].tolist() == [0x80000000, 0, 0xFFFFFFFF, 0xFFFFFFFF]
+    assert laid.shape == (4, 4)
     assert not laid[:, 2:].any()
-    assert columns(words[:0], 4).shape == (2, 0)
+    assert columns(words[:0], 4).shape == (4, 0)
     for size in (1, 100, 5000):  # every column begins where a cache line does
         laid = columns(np.ones((size, 4), np.uint64), GROUP)
         assert {row.ctypes.data % 64 for row in laid} == {0}
@@ -155,7 +156,7 @@ def test_columns_hold_a_word_of_each_hash() -> None:
 
 @pytest.mark.parametrize(
     ("count", "limit", "length"),
-    [(4, 0, 1), (4, 31, 2), (4, 60, 4), (4, 256, 4), (1, 8, 1), (3, 0, 1), (3, 80, 3)],
+    [(8, 0, 1), (8, 31, 4), (8, 60, 8), (8, 256, 8), (2, 8, 2), (6, 0, 1), (6, 80, 6)],
 )
 def test_a_head_is_as_long_as_it_has_to_be(count: int, limit: int, length: int) -> None:
     assert head_length(count, limit) == length

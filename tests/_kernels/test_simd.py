@@ -81,13 +81,13 @@ def test_products_are_their_twin_to_the_last_bit(rows: int, terms: int, columns:
 @given(seed=st.integers(0, 2**32), first=st.integers(0, 40), planted=st.integers(0, 127))
 def test_near_is_its_twin(length: int, seed: int, first: int, planted: int) -> None:
     rng = np.random.default_rng(seed)
-    words = rng.integers(0, 2**64, (length, 168), np.uint64)
-    asked = rng.integers(0, 2**64, (length, 3), np.uint64)
+    words = rng.integers(0, 2**32, (length, 168), np.uint32)
+    asked = rng.integers(0, 2**32, (length, 3), np.uint32)
     words[:, first + planted] = asked[:, 1]
     columns, heads = tuple(words), tuple(asked)
     distances = [simd.head_distance(columns, first + i, heads, 1) for i in range(simd.GROUP)]
     assert distances[planted] == 0
-    for limit in (0, sorted(distances)[1] - 1, sorted(distances)[1], 24 * length, 64 * length):
+    for limit in (0, sorted(distances)[1] - 1, sorted(distances)[1], 12 * length, 32 * length):
         args = columns, first, heads, 1, limit
         assert compiled_any_near(*args) == simd.any_near(*args) == (min(distances) <= limit)
         mask = int(compiled_near(*args))
@@ -107,9 +107,9 @@ def test_trailing_zeros_is_its_twin(mask: int) -> None:
 def test_other_arrays_are_refused() -> None:
     from numba.core.errors import TypingError
 
-    good = (np.zeros(128, np.uint64),)
+    good = (np.zeros(128, np.uint32),)
     wrong: list[Any] = [
-        (np.zeros(128, np.uint32),), (np.zeros(256, np.uint64)[::2],), good * 2, good[0],
+        (np.zeros(128, np.uint64),), (np.zeros(256, np.uint32)[::2],), good * 2, good[0],
     ]  # fmt: skip
     for columns in wrong:
         with pytest.raises(TypingError):

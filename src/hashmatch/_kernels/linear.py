@@ -8,7 +8,7 @@ The naive loop (``tests/naive.py`` has it in pure Python)::
                 yield q, e
 
 Most entries differ from a query by half of their bits, and by more than the limit in their first
-128 bits already. So the hashes are laid in columns of 64 bits, and the first few columns, an
+128 bits already. So the hashes are laid in columns of 32 bits, and the first few columns, an
 entry's head, are compared 128 entries at a time in vector registers (`hashmatch._kernels.simd`);
 only entries whose head is near enough have the rest looked at.
 """
@@ -37,19 +37,19 @@ PASSING_GROUPS = 0.05
 """Groups that need a closer look, at most, if bits are random: more, and a longer head pays."""
 
 
-def columns(words: NDArray[np.uint64], multiple: int = 1) -> NDArray[np.uint64]:
-    """Return hashes (n, w) as columns (w, m) of 64 bits.
+def columns(words: NDArray[np.uint64], multiple: int = 1) -> NDArray[np.uint32]:
+    """Return hashes (n, words) as columns (2 * words, m) of 32 bits, most significant first.
 
     m is n brought up to a `multiple`; what is added is zero.
     """
-    count, width = -(-len(words) // multiple) * multiple, words.shape[1]
+    count = -(-len(words) // multiple) * multiple
+    rows = 2 * words.shape[1]
     # A vector that begins anywhere lies across two cache lines, and takes two loads.
-    # Not np.zeros: NumPy asks for huge pages only where it does not have to clear them.
-    spare = np.empty(width * count + CACHE_LINE // 8, np.uint64)
-    first = -spare.ctypes.data % CACHE_LINE // 8
-    laid = spare[first : first + width * count].reshape(width, count)
-    laid[:, : len(words)] = words.T
-    laid[:, len(words) :] = 0
+    spare = np.zeros(rows * count + CACHE_LINE // 4, np.uint32)
+    first = -spare.ctypes.data % CACHE_LINE // 4
+    laid = spare[first : first + rows * count].reshape(rows, count)
+    laid[0::2, : len(words)] = (words >> np.uint64(32)).T
+    laid[1::2, : len(words)] = (words & np.uint64(0xFFFFFFFF)).T
     return laid
 
 
@@ -63,7 +63,7 @@ def head_length(count: int, limit: int) -> int:
     """
     length = 1
     while length < count:
-        bits = 64 * length
+        bits = 32 * length
         passing = sum(math.comb(bits, i) for i in range(min(limit, bits) + 1)) / 2**bits
         if GROUP * passing <= PASSING_GROUPS:
             return length
@@ -73,21 +73,21 @@ def head_length(count: int, limit: int) -> int:
 
 @inlined
 def distance(
-    entries: NDArray[np.uint64], entry: int, queries: NDArray[np.uint64], query: int
+    entries: NDArray[np.uint32], entry: int, queries: NDArray[np.uint32], query: int
 ) -> int:
     """Return the differing bits of an entry and a query, both laid by `columns`."""
     total = 0
     for column in range(entries.shape[0]):
-        total += popcount(entries[column, entry] ^ queries[column, query])
+        total += popcount(np.uint64(entries[column, entry] ^ queries[column, query]))
     return total
 
 
 @kernel
 def within(
-    entries: NDArray[np.uint64],
+    entries: NDArray[np.uint32],
     entry_heads: Columns,
     count: int,
-    queries: NDArray[np.uint64],
+    queries: NDArray[np.uint32],
     query_heads: Columns,
     limit: int,
     query_out: NDArray[np.int64],
@@ -101,11 +101,11 @@ def within(
 
     Parameters
     ----------
-    entries : ndarray of uint64, shape (columns, n)
+    entries : ndarray of uint32, shape (columns, n)
         As `columns` lays them; n is a multiple of `GROUP`, and the first `count` are entries.
-    entry_heads : tuple of ndarray of uint64, each of shape (n,)
+    entry_heads : tuple of ndarray of uint32, each of shape (n,)
         The first columns of `entries`.
-    queries, query_heads : ndarray of uint64, shape (columns, m), and a tuple of its first columns
+    queries, query_heads : ndarray of uint32, shape (columns, m), and a tuple of its first columns
     limit : int
         Inclusive, in bits.
     query_out, entry_out, distance_out : ndarray of int64, shape (capacity,)

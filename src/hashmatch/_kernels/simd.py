@@ -21,11 +21,11 @@ from numba.extending import intrinsic, overload
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Columns = tuple[NDArray[np.uint64], ...]
+    Columns = tuple[NDArray[np.uint32], ...]
 
 GROUP = 128
 """Entries that one call looks at; columns are padded to a multiple of it."""
-LANES = 8
+LANES = 16
 """Entries in one register of 512 bits; narrower processors take two or four for it."""
 MASK = 64
 """Entries that one mask tells apart."""
@@ -71,9 +71,9 @@ def any_near(columns: Columns, first: int, heads: Columns, query: int, limit: in
 
     Parameters
     ----------
-    columns : tuple of ndarray of uint64, each of shape (n,)
-        Each 64 bits of every entry; together, its head. ``first + GROUP <= n``, unchecked.
-    heads : tuple of ndarray of uint64, each of shape (m,)
+    columns : tuple of ndarray of uint32, each of shape (n,)
+        Each 32 bits of every entry; together, its head. ``first + GROUP <= n``, unchecked.
+    heads : tuple of ndarray of uint32, each of shape (m,)
         The same of the queries.
     """
     return any(head_distance(columns, first + i, heads, query) <= limit for i in range(GROUP))
@@ -122,11 +122,11 @@ def _is_flat(array: types.Type) -> bool:
 
 
 def _are_columns(columns: types.Type, heads: types.Type) -> bool:
-    """Say whether both are tuples of as many contiguous uint64 columns."""
+    """Say whether both are tuples of as many contiguous uint32 columns."""
     return all(
         isinstance(kind, types.UniTuple)
         and _is_flat(kind.dtype)
-        and kind.dtype.dtype == types.uint64
+        and kind.dtype.dtype == types.uint32
         for kind in (columns, heads)
     ) and len(columns) == len(heads)
 
@@ -176,7 +176,7 @@ class _Heads:
     """Writes code for distances of heads, `LANES` entries at a time."""
 
     def __init__(self, context: Any, builder: Any, signature: Any, args: Any) -> None:
-        self.builder, self.vector = builder, _Vector(builder, 64, LANES)
+        self.builder, self.vector = builder, _Vector(builder, 32, LANES)
         columns, self.first, heads, query, self.limit = args
         kind = signature.args[0]
 

@@ -45,21 +45,22 @@ _buffers = _Buffers()
 class Segment(Opaque):
     """Hashes of one spec, and what speeds up searching them. Rows are counted from 0.
 
-    `columns`, shape (w, n and more), are the hashes, `count` of them, laid for a linear search;
-    `tables` say where to look for a multi-index search up to `limit` bits; -1 without.
+    `words`, shape (n, w), are the hashes; `columns`, shape (2 * w, n and more), the same, laid for
+    a linear search; `tables` the same, laid for a multi-index search up to `limit` bits; -1
+    without.
     """
 
-    # Not a dataclass: dataclasses.asdict would lay the hashes open.
-    __slots__ = ("columns", "count", "limit", "tables")
+    # Not a dataclass: dataclasses.asdict would lay the words open.
+    __slots__ = ("columns", "limit", "tables", "words")
 
     def __init__(
         self,
-        columns: NDArray[np.uint64],
-        count: int,
+        words: NDArray[np.uint64],
+        columns: NDArray[np.uint32],
         tables: Tables | None,
         limit: int,
     ) -> None:
-        self.columns, self.count, self.tables, self.limit = columns, count, tables, limit
+        self.words, self.columns, self.tables, self.limit = words, columns, tables, limit
 
     @classmethod
     def build(
@@ -79,16 +80,9 @@ class Segment(Opaque):
         laid = columns(words, GROUP) if arena is None else _columns_in(arena, words)
         laid.flags.writeable = False  # as in a file: kernels are compiled for either kind
         if limit is None or planned is None:
-            return cls(laid, len(words), None, -1)
+            return cls(words, laid, None, -1)
         tables = Tables.build(words, planned.bands, arena)
-        return cls(laid, len(words), tables, limit)
-
-    def words(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.uint64]:
-        """Return hashes, shape (n, w): all, or those of some rows."""
-        columns = self.columns[:, : self.count] if rows is None else self.columns[:, rows]
-        words = np.ascontiguousarray(columns.T)
-        words.flags.writeable = False
-        return words
+        return cls(words, laid, tables, limit)
 
     def search(
         self, queries: NDArray[np.uint64], limit: int, max_pairs: int | None = None
@@ -105,14 +99,14 @@ class Segment(Opaque):
         rows = _buffers.rows
         if len(rows) < tables.scratch + FIRST_CAPACITY:
             rows = np.empty((tables.scratch + FIRST_CAPACITY, COLUMNS), np.int64)
-        found = by_tables(tables.head, tables.tables, self.columns, queries, limit, rows)
+        found = by_tables(tables.head, tables.tables, self.words, queries, limit, rows)
         if not found:
             return NOTHING
         while abs(found) > len(rows) - tables.scratch:
             if max_pairs is not None and abs(found) > max_pairs and len(queries) > 1:
                 return None
             rows = np.empty((tables.scratch + abs(found), COLUMNS), np.int64)
-            found = by_tables(tables.head, tables.tables, self.columns, queries, limit, rows)
+            found = by_tables(tables.head, tables.tables, self.words, queries, limit, rows)
         pairs = Pairs(*rows[tables.scratch : tables.scratch + abs(found), :3].T.copy())
         if found > 0:
             return pairs.in_order()
@@ -134,7 +128,7 @@ class Segment(Opaque):
         heads = tuple(self.columns[:head]), tuple(laid[:head])
         out = _buffers.out
         while True:
-            found = within(self.columns, heads[0], self.count, laid, heads[1], limit, *out)
+            found = within(self.columns, heads[0], len(self.words), laid, heads[1], limit, *out)
             if not found:
                 return NOTHING
             if found <= out.shape[1]:
@@ -156,12 +150,12 @@ class Segment(Opaque):
         """
         laid = columns(queries)
         heads = tuple(self.columns), tuple(laid)
-        shape = len(queries), min(count, self.count)
+        shape = len(queries), min(count, len(self.words))
         found = np.zeros(shape[0], np.int64)
         entry, distance = np.empty(shape, np.int64), np.empty(shape, np.int64)
         limits = np.full(shape[0], limit)
         nearest(
-            self.columns, heads[0], self.count, laid, heads[1], limits, passed_over,
+            self.columns, heads[0], len(self.words), laid, heads[1], limits, passed_over,
             found, entry, distance,
         )  # fmt: skip
         taken = np.arange(shape[1]) < found[:, None]
@@ -169,7 +163,7 @@ class Segment(Opaque):
 
     def explain(self) -> str:
         """Return how it is searched, and why."""
-        count = self.count
+        count = len(self.words)
         if self.tables is None:
             return f"looks at every one of {count:,} entries"
         bands = len(self.tables.bands)
@@ -179,10 +173,11 @@ class Segment(Opaque):
         )
 
 
-def _columns_in(arena: FileArena, words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Write hashes to a file as `columns` lays them."""
+def _columns_in(arena: FileArena, words: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """Write hashes, and the same as `columns` lays them, to a file."""
     count, width = words.shape
-    laid: NDArray[np.uint64] = arena.new((width, -(-count // GROUP) * GROUP), np.uint64)
+    arena.hold(words)
+    laid: NDArray[np.uint32] = arena.new((2 * width, -(-count // GROUP) * GROUP), np.uint32)
     for begin in range(0, count, AT_ONCE):
         some = words[begin : begin + AT_ONCE]
         laid[:, begin : begin + len(some)] = columns(some)
