@@ -548,7 +548,7 @@ def test_a_part_that_fades_from_corner_to_corner_is_left_out() -> None:
     alike = np.maximum(texture, texture.T)  # the same turned over its diagonal
     for half, is_asked in ((texture, True), (alike, False)):
         pixels = np.repeat(np.hstack([other, half])[:, :, None], 3, axis=2)
-        found, hashes = parts(registry.hasher("pdq"), np.ascontiguousarray(pixels), 50)
+        found, hashes = parts(Pdq(), np.ascontiguousarray(pixels), 50)
         assert "half_left" in found
         assert ("half_right" in found) is is_asked
         assert len(hashes) == 8 * len(found)

@@ -104,6 +104,9 @@ def hash_(
         ]
         if given:
             raise UsageError(f"cannot use {given[0]} without a table. Give --out FILE.parquet")
+        from hashmatch.hashers._pdq import first_by_numpy
+
+        first_by_numpy()
         unhashed = _print_hashes(paths, algorithm, every, quiet)
     if strict and unhashed:
         ctx.exit(Exit.SOME_UNHASHED)

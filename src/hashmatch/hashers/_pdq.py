@@ -24,7 +24,7 @@ LARGEST_BY_NUMPY = 2**22
 def hash_pixels(spec: HashSpec, pixels: NDArray[np.uint8], count: int) -> tuple[HashBatch, int]:
     """Return the PDQ hashes of RGB `pixels`, of one orientation or all eight, and the quality."""
     words = np.empty((count, spec.words), np.uint64)
-    if "numba" not in sys.modules and _is_among_the_first(pixels):
+    if _without_compiler(pixels):
         quality = pdq_numpy.pdq(pixels, words)
     else:
         from hashmatch._kernels import pdq
@@ -35,16 +35,25 @@ def hash_pixels(spec: HashSpec, pixels: NDArray[np.uint8], count: int) -> tuple[
     return HashBatch(spec, words, owned=True), quality
 
 
-_pixels_hashed = 0
+_pixels_left = 0
 
 
-def _is_among_the_first(pixels: NDArray[np.uint8]) -> bool:
-    """Return whether NumPy alone hashes a picture sooner than numba would be there."""
-    global _pixels_hashed  # noqa: PLW0603  (of two threads at once, one may count for nothing)
-    if pixels.size > 3 * LARGEST_BY_NUMPY:
+def first_by_numpy() -> None:
+    """Have NumPy alone hash the first pictures of this process: for one that may have few.
+
+    A process that hashes many is not to be twenty times slower at first.
+    """
+    global _pixels_left  # noqa: PLW0603
+    _pixels_left = PIXELS_BY_NUMPY
+
+
+def _without_compiler(pixels: NDArray[np.uint8]) -> bool:
+    """Return whether NumPy alone hashes a picture sooner: one of the first, and no numba yet."""
+    global _pixels_left  # noqa: PLW0603  (two threads at once may take too little off)
+    if _pixels_left <= 0 or "numba" in sys.modules or pixels.size > 3 * LARGEST_BY_NUMPY:
         return False
-    _pixels_hashed += max(pixels.size // 3, LEAST_BY_NUMPY)
-    return _pixels_hashed <= PIXELS_BY_NUMPY
+    _pixels_left -= max(pixels.size // 3, LEAST_BY_NUMPY)
+    return _pixels_left >= 0
 
 
 class PdqHasher:
