@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PIXELS_BY_NUMPY = 2**23
-"""Pixels that a process hashes by NumPy alone: about as long as importing numba takes it."""
+"""Pixels that NumPy alone hashes after `first_by_numpy`: about as long as importing numba takes."""
 LEAST_BY_NUMPY = 2**17
 """Pixels that a smaller picture counts as: calls of NumPy cost the same for few values."""
 LARGEST_BY_NUMPY = 2**22
