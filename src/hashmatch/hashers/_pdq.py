@@ -24,7 +24,7 @@ LARGEST_BY_NUMPY = 2**22
 def hash_pixels(spec: HashSpec, pixels: NDArray[np.uint8], count: int) -> tuple[HashBatch, int]:
     """Return the PDQ hashes of RGB `pixels`, of one orientation or all eight, and the quality."""
     words = np.empty((count, spec.words), np.uint64)
-    if _without_compiler(pixels):
+    if _pixels_left > 0 and _without_compiler(pixels):
         quality = pdq_numpy.pdq(pixels, words)
     else:
         from hashmatch._kernels import pdq
@@ -50,7 +50,7 @@ def first_by_numpy() -> None:
 def _without_compiler(pixels: NDArray[np.uint8]) -> bool:
     """Return whether NumPy alone hashes a picture sooner: one of the first, and no numba yet."""
     global _pixels_left  # noqa: PLW0603  (two threads at once may take too little off)
-    if _pixels_left <= 0 or "numba" in sys.modules or pixels.size > 3 * LARGEST_BY_NUMPY:
+    if "numba" in sys.modules or pixels.size > 3 * LARGEST_BY_NUMPY:
         return False
     _pixels_left -= max(pixels.size // 3, LEAST_BY_NUMPY)
     return _pixels_left >= 0
