@@ -18,7 +18,6 @@ from msgspec import UNSET, Meta, UnsetType
 from hashmatch import registry
 from hashmatch.decode import load
 from hashmatch.errors import HashmatchError, UsageError
-from hashmatch.hashing.hash_image import hash_loaded
 from hashmatch.records.enums import MAY_PASS, Outcome, Surface
 from hashmatch.records.hashes import HashBatch
 from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
@@ -35,7 +34,9 @@ if TYPE_CHECKING:
     from hashmatch.service.service import Service
     from hashmatch.service.snapshots import Snapshot
 
-    _Answer = tuple[Snapshot, ImageItem, list[HashedImage], ReviewRecord | ItemOutcome]
+    _Answer = tuple[
+        Snapshot, ImageItem, list[HashedImage | HashedVideo], ReviewRecord | ItemOutcome
+    ]
 
 MAX_HASHES = 10_000
 """Hashes of one request."""
@@ -342,7 +343,7 @@ async def check(service: Service, request: Request) -> Response:
         snapshot = service.snapshot()
         matcher = snapshot.matcher
         loaded = load(data, _item(given["item_id"]))
-        hashed = hash_loaded(loaded, matcher.plan, matcher.decode)
+        hashed = matcher.hash(loaded, loaded.name, to_keep=service.recent is not None)
         named = loaded.version if version is None else version
         item = ImageItem(loaded.name, named, _surface(given["surface"]))
         return snapshot, item, hashed, matcher.decide(item, hashed)
@@ -620,7 +621,7 @@ async def explain(service: Service, request: Request) -> Response:
     def work(data: bytes) -> Explained:
         snapshot = service.snapshot()
         matcher = snapshot.matcher
-        hashed = matcher.hash(data, "upload")
+        hashed = matcher.hash(data, "upload", to_keep=False)
         result = matcher.decide(ImageItem("upload", "", Surface.USER_REPORT), hashed)
         by = result.suppressed_by if isinstance(result, ReviewRecord) else UNSET
         images = [one for one in hashed if isinstance(one, HashedImage)]
