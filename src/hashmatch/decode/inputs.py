@@ -217,30 +217,33 @@ def _file_bytes(image: object) -> bytes:
     )
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: str | os.PathLike[str]) -> bytes:
     """Return the content of a regular file of at most `limits.MAX_BYTES`.
 
     Raises ImageError, ``failed`` if it cannot be read, ``unsupported`` if it is no regular file,
     ``refused`` if it is larger.
     """
-
-    def opener(name: str, flags: int) -> int:
-        # Without O_NONBLOCK, opening a FIFO would wait for a writer for ever.
-        return os.open(name, flags | os.O_NONBLOCK)
-
     try:
-        with open(path, "rb", opener=opener) as file:
-            status = os.fstat(file.fileno())
+        # Without O_NONBLOCK, opening a FIFO would wait for a writer for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = os.fstat(descriptor)
+            if stat.S_ISDIR(status.st_mode):
+                raise ImageError(Outcome.UNSUPPORTED, "a folder, not a regular file")
             if not stat.S_ISREG(status.st_mode):
                 raise ImageError(Outcome.UNSUPPORTED, "not a regular file")
             limits.check_bytes(status.st_size)
             # A size that is asked for is reserved at once: 256 MiB for a thumbnail, if it were
             # `limits.MAX_BYTES`. Files that the system makes up say 0.
-            return file.read(status.st_size or STEP)
+            size = status.st_size or STEP
+            data = os.read(descriptor, size)  # without a file object, which costs as much again
+            while len(data) < size and (more := os.read(descriptor, size - len(data))):
+                data += more
+            return data
+        finally:
+            os.close(descriptor)
     except MemoryError:
         raise ImageError(Outcome.REFUSED, "not enough memory to read it") from None
-    except IsADirectoryError:
-        raise ImageError(Outcome.UNSUPPORTED, "a folder, not a regular file") from None
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError(Outcome.FAILED, f"cannot be read: {reason}") from None
