@@ -653,21 +653,30 @@ def largest_group(
 ) -> tuple[set[tuple[int, int]], tuple[int, int, int]]:
     """The largest group of squares, and how many of its squares are marked, all, and at the edge.
 
-    Of groups of one size it is the first.
+    Of groups of one size it is the first. None is at the edge unless a marked one is, or is next.
     """
     height, width = len(marked), len(marked[0])
     squares = {(y, x) for y in range(height) for x in range(width)}
-    near = range(-reach, reach + 1)
+    ways = range(-reach, reach + 1)
     grown = {
-        (y + i, x + j) for y, x in squares if marked[y][x] for i in near for j in near
+        (y + i, x + j) for y, x in squares if marked[y][x] for i in ways for j in ways
     } & squares  # fmt: skip
     groups: list[set[tuple[int, int]]] = []
     for first in sorted(grown):
         if not any(first in group for group in groups):
             groups.append(together({first}, grown))
-    edge = {(y, x) for y, x in squares if y in (0, height - 1) or x in (0, width - 1)}
     largest = max(groups, key=len, default=set())
-    return largest, (sum(marked[y][x] for y, x in largest), len(largest), len(largest & edge))
+    shown = {(y, x) for y, x in largest if marked[y][x]}
+    near, edge = (
+        {
+            (y, x)
+            for y, x in squares
+            if y <= far or x <= far or y >= height - 1 - far or x >= width - 1 - far
+        }
+        for far in (1, 0)
+    )
+    at_edge = len(largest & edge) if shown & near else 0
+    return largest, (len(shown), len(largest), at_edge)
 
 
 def covered(

@@ -104,7 +104,7 @@ def largest_group(
     -------
     tuple of int
         Of the group: how many squares are marked, how many there are, and how many of them lie at
-        the picture's edge.
+        the picture's edge; none if all marked ones are farther from it than a square.
     """
     height, width = marked.shape
     grown = np.zeros((height, width), np.bool_)
@@ -123,14 +123,16 @@ def largest_group(
                 size = spread(grown, True, groups, count, y * width + x, stack)
                 if size > most:
                     largest, most = count, size
-    drawn, at_edge = 0, 0
+    drawn, at_edge, is_near = 0, 0, False
     for y in range(height):
         for x in range(width):
             group[y, x] = count > 0 and groups[y, x] == largest
             if group[y, x]:
                 drawn += marked[y, x]
-                at_edge += y in (0, height - 1) or x in (0, width - 1)
-    return drawn, most, at_edge
+                from_edge = min(y, height - 1 - y, x, width - 1 - x)
+                at_edge += from_edge == 0
+                is_near |= marked[y, x] and from_edge <= 1
+    return drawn, most, at_edge if is_near else 0
 
 
 @kernel
