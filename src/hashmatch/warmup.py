@@ -147,6 +147,7 @@ def _search(spec: HashSpec, limit: int) -> None:
             some.nearest(queries, 1)
     short = HashIndex.build(known[:100])
     for within in range(0, spec.bits + 1, 8):  # the kernel is another one for some limits
-        short.search(other[:1], within)
+        for some in (short, index):
+            some.search(other[:1], within)
     Matcher(hash_list(known[:100])).look_up(other)
     degenerate(other)

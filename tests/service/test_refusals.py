@@ -136,11 +136,11 @@ def test_room_is_kept_from_the_head_on() -> None:
             protocol.data_received(HEAD.format("a").encode())
         refused = [transport.statuses for _, transport in connections]
         assert refused == [[]] * ROOM + [[503]] * 2
-        await until(lambda: running.admission.inside == ROOM)
-        assert running.admission.coming == 0
+        await asyncio.sleep(0)
+        assert running.admission.taken == ROOM
         for protocol, _ in connections[:ROOM]:
             protocol.connection_lost(None)
-        await until(lambda: running.admission.inside == 0)
+        await until(lambda: running.admission.taken == 0)
         protocol, _ = running.connect()
         protocol.data_received(b"POST /v1/check?\x7f HTTP/1.1\r\nhost: a\r\n\r\n")
         assert running.admission.coming == 0

@@ -12,11 +12,13 @@ from hashmatch._files.block_format import Segment as Stored
 from hashmatch._files.block_reader import MappedFile, open_blocks
 from hashmatch._files.block_writer import write as write_blocks
 from hashmatch._files.block_writer import write_built
+from hashmatch._kernels.linear import column_type
 from hashmatch._kernels.simd import GROUP
+from hashmatch._kernels.tables import SIGNATURE
 from hashmatch.errors import IndexFileError
-from hashmatch.index.segment import Segment
+from hashmatch.index.segment import Segment, column_bits
 from hashmatch.index.snapshot import LONGEST, NO_LIMIT, Part, Snapshot
-from hashmatch.index.tables import LONGEST_ADDRESS, SIGNATURE, Band, Tables, lay_head
+from hashmatch.index.tables import LONGEST_ADDRESS, Band, Tables, lay_head
 from hashmatch.records import VERSION
 
 if TYPE_CHECKING:
@@ -61,8 +63,12 @@ def _described(state: Snapshot) -> tuple[Description, list[tuple[str, NDArray[An
     stored = []
     for place, part in enumerate(state.parts):
         segment = part.segment
-        arrays: dict[str, NDArray[Any]] = {"words": segment.words, "columns": segment.columns}
-        facts: dict[str, int | float | str] = {"own": part.own, "every": int(part.every)}
+        arrays: dict[str, NDArray[Any]] = {"columns": segment.columns}
+        facts: dict[str, int | float | str] = {
+            "count": segment.count,
+            "own": part.own,
+            "every": int(part.every),
+        }
         if segment.tables is not None:
             arrays["tables"] = segment.tables.tables
             facts["bands"] = ";".join(",".join(map(str, band)) for band in segment.tables.bands)
@@ -110,7 +116,7 @@ def _snapshot(file: MappedFile) -> Snapshot:
         raise ValueError("it has no parts")
     if spec.bits > LONGEST:
         raise ValueError("its hashes are too long")
-    rows = sum(len(part.segment.words) for part in parts)
+    rows = sum(part.segment.count for part in parts)
     if not following - (0 if gone is None else int(gone.sum())) <= rows <= following:
         raise ValueError("it has more or fewer entries than numbers")
     if own is None and any(part.own != NO_LIMIT for part in parts):
@@ -122,10 +128,12 @@ def _snapshot(file: MappedFile) -> Snapshot:
 def _part(stored: Stored, blocks: Mapping[str, NDArray[Any]], bits: int, following: int) -> Part:
     of_part = {role: blocks[name] for role, name in stored.blocks.items()}
     width = -(-bits // 64)
-    words = of_part["words"]
-    count = len(words)
-    words = _array(words, np.uint64, (count, width))
-    columns = _array(of_part["columns"], np.uint32, (2 * width, -(-count // GROUP) * GROUP))
+    if "words" in stored.blocks:
+        raise ValueError("it was made by an earlier version of hashmatch")
+    count = _number(stored.facts["count"])
+    each = column_bits("tables" in of_part)
+    shape = width * 64 // each, -(-count // GROUP) * GROUP
+    columns = _array(of_part["columns"], column_type(each), shape)
     numbers = of_part.get("numbers")
     if numbers is not None:
         numbers = _array(numbers, np.uint32, (count,)).copy()
@@ -143,7 +151,7 @@ def _part(stored: Stored, blocks: Mapping[str, NDArray[Any]], bits: int, followi
     limit = NO_LIMIT if tables is None or stored.limit is None else stored.limit
     own = _number(stored.facts["own"], NO_LIMIT, bits)
     every = bool(_number(stored.facts["every"], 0, 1))
-    return Part(Segment(words, columns, tables, limit), numbers, own, every)
+    return Part(Segment(columns, count, tables, limit), numbers, own, every)
 
 
 def _check_bands(
