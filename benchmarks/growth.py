@@ -23,19 +23,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+ROOT = Path(__file__).resolve().parents[1]
 if __package__ in {None, ""}:  # run as a file, not with -m: the folder above is not on the path
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    sys.path[0] = str(ROOT)
+sys.path.append(str(ROOT / "tests"))
 
-import numpy as np
+import numpy as np  # noqa: E402
 
-from benchmarks import report
-from benchmarks.engines import OURS
-from benchmarks.memory import MIB, resident
-from benchmarks.scan_throughput import fill
-from benchmarks.search_engines import FLAT, INDEXED, PEERS, SearchEngine, asking
-from benchmarks.search_workloads import Case, known, questions, short
-from benchmarks.timing import cpu_seconds
-from hashmatch import HashBatch, HashIndex
+from benchmarks import report  # noqa: E402
+from benchmarks.engines import OURS  # noqa: E402
+from benchmarks.memory import MIB, resident  # noqa: E402
+from benchmarks.scan_throughput import fill  # noqa: E402
+from benchmarks.search_engines import FLAT, INDEXED, PEERS, SearchEngine, asking  # noqa: E402
+from benchmarks.search_workloads import Case, known, questions, short  # noqa: E402
+from benchmarks.timing import cpu_seconds  # noqa: E402
+from hashmatch import HashBatch, HashIndex  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

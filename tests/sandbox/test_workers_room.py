@@ -53,13 +53,14 @@ def test_what_idle_slots_keep_is_taken_the_longest_idle_first() -> None:
 
 def test_a_large_one_waits_and_no_smaller_one_goes_before_it() -> None:
     place = PixelRoom(100)
-    first, large, small = slots = [Slot() for _ in range(3)]
-    place.claim(first, 40)  # type: ignore[arg-type]
+    slots: list[Any] = [Slot() for _ in range(3)]
+    first, large, small = slots
+    place.claim(first, 40)
     one = in_thread(place.claim, large, 90)
     wait_in_line(place, 1)
     other = in_thread(place.claim, small, 10)
     wait_in_line(place, 2)
-    place.keep(first, 20)  # type: ignore[arg-type]
+    place.keep(first, 20)
     one.join()
     other.join()
     assert place._claims == {large: 90, small: 10}
