@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 ROOM_BYTES = 3 * most_decoded_pixels()
 PATIENCE_SECONDS = 60.0
-"""Time without a change after which a picture goes before its turn: whoever has the room may be
-the one who waits for it."""
+"""Time without a change after which a picture goes before its turn: a caller that holds one large
+picture and asks for another waits for itself."""
 
 
 class PixelRoom:
