@@ -311,7 +311,7 @@ def s3(bench: Bench, stack: ExitStack) -> Once:
     """A scan of a bucket on this machine, and the loop that people write."""
     import s3_server
 
-    port = stack.enter_context(s3_server.serving(bench.data))
+    port = stack.enter_context(s3_server.serving(bench.data, bench.after.python.parent / "rclone"))
     bench.env |= {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "AWS_ACCESS_KEY_ID": s3_server.KEY,
@@ -337,6 +337,8 @@ def queue_postgres(bench: Bench, stack: ExitStack) -> Once:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     server = Server(folder)
     server.make()
+    with (folder / "data" / "postgresql.conf").open("a") as file:
+        file.write("autovacuum = off\n")  # at times that have nothing to do with what is measured
     server.start()
     stack.callback(server.stop)
     pid = int((folder / "data" / "postmaster.pid").read_text().split()[0])

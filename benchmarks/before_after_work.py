@@ -10,7 +10,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import random
 import resource
+import shutil
 import statistics
 import sys
 import time
@@ -33,6 +35,8 @@ PICTURES = 200
 LEAST = 0.2
 """Seconds of CPU that a timed loop takes at least: clocks are coarse."""
 BATCH = 10_000
+RECORDS_AT_ONCE = 10_000
+"""Of a review queue."""
 
 
 def cpu(run: Callable[[], object]) -> float:
@@ -230,13 +234,42 @@ def skewed(data: Path) -> Round:
     return once
 
 
-def _records(first: int, count: int) -> Iterator[hm.ReviewRecord]:
+def _records(first: int, count: int) -> Iterator[list[hm.ReviewRecord]]:
+    """Yield records in lists, as a scan of many pictures writes them: with the picture's own hash.
+
+    One in ten is another copy, a few bits away, of a picture that came a little earlier.
+    """
     from hashmatch.testing import example_record
 
-    record = example_record()
-    for n in range(first, first + count):
-        item = replace(record.item, key=f"profiles/{n}.jpg")
-        yield replace(record, record_id=f"{n:032x}", item=item)
+    record, surfaces = example_record(), list(hm.Surface)
+    labels = [("A1",), ("A2", "B1"), ()]
+    for start in range(first, first + count, RECORDS_AT_ONCE):
+        made, rng = [], random.Random(start)
+        for n in range(start, min(start + RECORDS_AT_ONCE, first + count)):
+            value = rng.getrandbits(256)
+            if n % 10 == 9:
+                value = int(str(made[-9].hash.value), 16) ^ 0b1011 << rng.randrange(250)
+            near = replace(
+                record.matches[0], distance=rng.randrange(32), labels=labels[rng.randrange(3)]
+            )
+            quality = rng.randrange(50, 101)
+            made.append(
+                replace(
+                    record,
+                    record_id=f"{rng.getrandbits(128):032x}",
+                    item=replace(
+                        record.item, key=f"pictures/{n}.jpg", surface=rng.choice(surfaces)
+                    ),
+                    hash=replace(record.hash, value=f"{value:064x}", quality=quality),
+                    matches=(near,),
+                )
+            )
+        yield made
+
+
+def _adding(queue: hm.ReviewQueue, first: int, count: int) -> float:
+    """Add records, and return the seconds of CPU of it; making them does not count."""
+    return sum(cpu(lambda made=made: queue.add(made)) for made in _records(first, count))
 
 
 def _counts(data: Path) -> tuple[int, int]:
@@ -246,12 +279,10 @@ def _counts(data: Path) -> tuple[int, int]:
 
 def queue_sqlite(data: Path) -> Round:
     """Records added to a queue that holds many, in a file."""
-    import shutil
-
     held, added = _counts(data)
     path = data / f"{os.getpid()}.queue"
     with hm.ReviewQueue.open(str(path), create=True) as queue:
-        queue.add(_records(0, held))
+        _adding(queue, 0, held)
 
     def once() -> dict[str, float]:
         copy = path.with_suffix(".copy")
@@ -260,7 +291,7 @@ def queue_sqlite(data: Path) -> Round:
         for one in data.glob(f"{path.name}*"):
             shutil.copy(one, f"{copy}{one.name.removeprefix(path.name)}")
         with hm.ReviewQueue.open(str(copy)) as queue:
-            return {"add": cpu(lambda: queue.add(_records(held, added)))}
+            return {"add": _adding(queue, held, added) + cpu(queue.close)}
 
     return once
 
@@ -280,20 +311,24 @@ def queue_postgres(data: Path) -> Round:
 
     execute(f"CREATE DATABASE {name}")
     with hm.ReviewQueue.open(admin.replace("/postgres?", f"/{name}?"), create=True) as queue:
-        queue.add(_records(0, held))
+        _adding(queue, 0, held)
+    with psycopg.connect(admin.replace("/postgres?", f"/{name}?")) as connection:
+        connection.execute("ANALYZE")
 
     def once() -> dict[str, float]:
         nonlocal count
         count += 1
         copy = f"{name}_{count}"
         execute(f"CREATE DATABASE {copy} TEMPLATE {name} STRATEGY file_copy")
+        execute("CHECKPOINT")  # what others wrote is not counted
         before = _tree(server)
         with hm.ReviewQueue.open(admin.replace("/postgres?", f"/{copy}?")) as queue:
-            own = cpu(lambda: queue.add(_records(held, added)))
+            own = _adding(queue, held, added)
+        execute("CHECKPOINT")
         time.sleep(1)  # until its process has ended, and counts as one
         theirs = _tree(server) - before
         execute(f"DROP DATABASE {copy}")
-        return {"add": own + theirs}
+        return {"add": own + theirs, "server": theirs}
 
     return once
 

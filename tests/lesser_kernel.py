@@ -1,8 +1,9 @@
 """Run a command as on a kernel without Landlock and seccomp, which answers as such a kernel does.
 
 ``python lesser_kernel.py [--bare] COMMAND...``; with ``--bare`` there are no namespaces either. So
-are answered this process and all that it starts, by a filter of the kernel. The command ``hashmatch``
-runs in this process, so that one that was forked (see `processes`) need not import it again.
+are answered this process and all that it starts, by a filter of the kernel. The command
+``hashmatch`` runs in this process, so that one that was forked (see `processes`) need not import it
+again.
 """
 
 from __future__ import annotations

@@ -633,46 +633,91 @@ def regions(marked: Sequence[Sequence[bool]]) -> set[tuple[int, int, int, int, i
     return found
 
 
-def covered(
-    marked: Sequence[Sequence[bool]], reach: int, cells: int
-) -> tuple[set[tuple[int, int]], tuple[int, int, int]]:
-    """The cells that the largest group of squares covers, and its marked, all, and edge squares.
+def beside(corners: bool) -> list[tuple[int, int]]:
+    """The ways to the neighbours of a square, with those that only share a corner or without."""
+    ways = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
+    return [way for way in ways if corners or 0 in way]
 
-    Of groups of one size it is the first.
+
+def together(first: set[tuple[int, int]], among: set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """The squares that hang together with the first ones by their sides, these included."""
+    group, new = set(first), set(first)
+    while new:
+        new = {(y + i, x + j) for y, x in new for i, j in beside(False)} & among - group
+        group |= new
+    return group
+
+
+def largest_group(
+    marked: Sequence[Sequence[bool]], reach: int
+) -> tuple[set[tuple[int, int]], tuple[int, int, int]]:
+    """The largest group of squares, and how many of its squares are marked, all, and at the edge.
+
+    Of groups of one size it is the first. None is at the edge unless a marked one is, or is next.
     """
     height, width = len(marked), len(marked[0])
     squares = {(y, x) for y in range(height) for x in range(width)}
-    near = range(-reach, reach + 1)
+    ways = range(-reach, reach + 1)
     grown = {
-        (y + i, x + j) for y, x in squares if marked[y][x] for i in near for j in near
+        (y + i, x + j) for y, x in squares if marked[y][x] for i in ways for j in ways
     } & squares  # fmt: skip
+    groups: list[set[tuple[int, int]]] = []
+    for first in sorted(grown):
+        if not any(first in group for group in groups):
+            groups.append(together({first}, grown))
+    largest = max(groups, key=len, default=set())
+    shown = {(y, x) for y, x in largest if marked[y][x]}
+    near, edge = (
+        {
+            (y, x)
+            for y, x in squares
+            if y <= far or x <= far or y >= height - 1 - far or x >= width - 1 - far
+        }
+        for far in (1, 0)
+    )
+    at_edge = len(largest & edge) if shown & near else 0
+    return largest, (len(shown), len(largest), at_edge)
 
-    def groups(of: set[tuple[int, int]]) -> list[set[tuple[int, int]]]:
-        found: list[set[tuple[int, int]]] = []
-        for first in sorted(of):
-            if not any(first in group for group in found):
-                group, new = {first}, {first}
-                while new:
-                    beside = ((0, 1), (0, -1), (1, 0), (-1, 0))
-                    new = {(y + i, x + j) for y, x in new for i, j in beside} & of - group
-                    group |= new
-                found.append(group)
-        return found
 
-    if not grown:
-        return set(), (0, 0, 0)
-    edge = {(y, x) for y, x in squares if y in (0, height - 1) or x in (0, width - 1)}
-    largest = max(groups(grown), key=len)
-    holes = [group for group in groups(squares - largest) if not group & edge]
-    covers = largest.union(*holes)
-    shown = {
-        (i, j)
-        for i in range(cells)
-        for j in range(cells)
-        if any(
-            y * cells // height <= i < -(-(y + 1) * cells // height)
-            and x * cells // width <= j < -(-(x + 1) * cells // width)
-            for y, x in covers
-        )
+def covered(
+    pixels: NDArray[np.uint8], step: int, side: int, marked: set[tuple[int, int]],
+    group: set[tuple[int, int]], tolerance: int, alike: float, reach: int, mixed: int, cells: int,
+) -> set[tuple[int, int]]:  # fmt: skip
+    """The cells covered by what has the colour of a group's marked squares, and by its outline."""
+    if not group:
+        return set()
+    looked_at = pixels[::step, ::step].astype(int)
+    height, width = looked_at.shape[:2]
+    colour = [
+        sum(int(pixels[y * side + side // 2, x * side + side // 2, channel])
+            for y, x in group & marked) // max(len(group & marked), 1)
+        for channel in range(3)
+    ]  # fmt: skip
+    ends = []
+    for axis, whole in enumerate((height, width)):
+        first = min(square[axis] * side // step for square in group)
+        last = max((square[axis] + 1) * side // step for square in group)
+        more = (last - first) // 4
+        ends.append(range(max(first - more, 0), min(last + more, whole)))
+    box = {(y, x) for y in ends[0] for x in ends[1]}
+    seeds = {(y, x) for y, x in box if (y * step // side, x * step // side) in group & marked}
+    like_it = {place for place in box if np.abs(looked_at[place] - colour).max() <= tolerance}
+    thing = together(seeds, like_it | seeds)
+    edge = {
+        (y, x) for y, x in box if y in (ends[0][0], ends[0][-1]) or x in (ends[1][0], ends[1][-1])
     }
-    return shown, (sum(marked[y][x] for y, x in largest), len(largest), len(largest & edge))
+    outside = together(edge - thing, box - thing)
+    rings, last = [box - outside], 0
+    for number in range(1, reach + 1):
+        ways = beside(number % 2 == 0)
+        near = {(y + i, x + j) for y, x in rings[-1] for i, j in ways} & outside
+        rings.append(near.difference(*rings))
+        if rings[-1]:
+            levels = np.array([looked_at[place] for place in rings[-1]], float)
+            if np.abs(levels - levels.mean(axis=0)).mean() <= alike:
+                last = number
+    return {
+        (y * step * cells // pixels.shape[0], x * step * cells // pixels.shape[1])
+        for ring in rings[: last + mixed + 1]
+        for y, x in ring
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
@@ -12,6 +13,8 @@ from hashmatch.records.review import RecordHash, RecordItem, RecordMatch, Review
 
 if TYPE_CHECKING:
     from msgspec import UnsetType
+
+DRAWN_BITS = {"pdq": 256, "phash": 64, "md5": 128}
 
 
 def make_record(
@@ -65,3 +68,32 @@ def many(count: int, seed: int = 7, pictures: int | None = None) -> list[ReviewR
         )
         for number in range(count)
     ]
+
+
+def drawn(seed: int, count: int, same: int) -> list[ReviewRecord]:
+    """Return records of few pictures, copies at distances about the limit, with few entries."""
+    rng = random.Random(seed)
+    centres = {
+        name: [random_hash(rng, bits) for _ in range(3)] for name, bits in DRAWN_BITS.items()
+    }
+    records = []
+    for number in range(count):
+        name = rng.choice(["pdq", "pdq", "phash", "md5"])
+        bits = DRAWN_BITS[name]
+        distance = rng.choice([0, 1, same - 1, same, same + 1, 2 * same])
+        value = flipped(rng, rng.choice(centres[name]), max(0, distance) % bits, bits)
+        records.append(
+            make_record(
+                number,
+                None if rng.random() < 0.4 else value,
+                algorithm=name,
+                bits=bits,
+                distance=rng.randrange(same + 3),
+                entry=f"entry-{rng.randrange(4)}",
+            )
+        )
+        if rng.random() < 0.3:
+            one = records[-1]
+            more = make_record(number, algorithm=name, distance=rng.randrange(same + 3), entry="e")
+            records[-1] = replace(one, matches=one.matches + more.matches, match_count=2)
+    return records

@@ -31,9 +31,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[int]:
+def serving(folder: Path, rclone: Path | None = None) -> Iterator[int]:
     """Serve each folder in `folder` as a bucket, and yield the port."""
-    rclone = program()
+    rclone = rclone or program()
     assert rclone is not None
     port = free_port()
     command = [

@@ -17,7 +17,7 @@ from conftest import ROOT, golden
 from hashmatch._kernels import pdq as kernels
 from hashmatch._kernels import pdq_numpy, pdq_reduce
 from hashmatch._kernels.jit import kernel
-from hashmatch._kernels.linear import columns, head_length, within
+from hashmatch._kernels.linear import columns, head_length, within, words_of
 from hashmatch._kernels.simd import GROUP, popcount
 from pdq_arrays import described, random_arrays, structured_arrays
 
@@ -134,33 +134,44 @@ def test_popcount_refuses_other_widths() -> None:
         compiled(np.int32(3))
 
 
-def test_linear_counts_on_past_the_end_of_its_output() -> None:
+@pytest.mark.parametrize("bits", [32, 64])
+def test_linear_counts_on_past_the_end_of_its_output(bits: int) -> None:
     zeros = np.zeros((3, 1), np.uint64)
-    entries, queries = columns(zeros, GROUP), columns(zeros)
+    entries, queries = columns(zeros, bits, GROUP), columns(zeros, bits)
     small = [np.full(2, -1, np.int64) for _ in range(3)]
     assert within(entries, tuple(entries), 3, queries, tuple(queries), 0, *small) == 9
     assert [array.tolist() for array in small] == [[0, 0], [0, 1], [0, 0]]
 
 
-def test_columns_hold_the_hash_from_its_most_significant_bit_on() -> None:
+@pytest.mark.parametrize("bits", [32, 64])
+def test_columns_hold_so_many_bits_of_each_hash(bits: int) -> None:
     words = np.array([[0x0123456789ABCDEF, 1], [2**63, 2**64 - 1]], np.uint64)
-    laid = columns(words, 4)
-    assert laid[:, 0].tolist() == [0x01234567, 0x89ABCDEF, 0, 1]
-    assert laid[:, 1].tolist() == [0x80000000, 0, 0xFFFFFFFF, 0xFFFFFFFF]
-    assert laid.shape == (4, 4)
+    laid = columns(words, bits, 4)
+    if bits == 64:
+        assert laid[:, :2].tolist() == words.T.tolist()
+    else:
+        first, last = [0x01234567, 2**31], [0x89ABCDEF, 0]
+        assert laid[:, :2].tolist() == [first, last, [0, 2**32 - 1], [1, 2**32 - 1]]
+    assert laid.shape == (128 // bits, 4)
     assert not laid[:, 2:].any()
-    assert columns(words[:0], 4).shape == (4, 0)
+    assert words_of(laid, slice(2)).tolist() == words.tolist()
+    assert words_of(laid, np.array([1])).tolist() == words[1:].tolist()
+    assert columns(words[:0], bits, 4).shape == (128 // bits, 0)
     for size in (1, 100, 5000):  # every column begins where a cache line does
-        laid = columns(np.ones((size, 4), np.uint64), GROUP)
+        laid = columns(np.ones((size, 4), np.uint64), bits, GROUP)
         assert {row.ctypes.data % 64 for row in laid} == {0}
 
 
 @pytest.mark.parametrize(
-    ("count", "limit", "length"),
-    [(8, 0, 1), (8, 31, 4), (8, 60, 8), (8, 256, 8), (2, 8, 2), (6, 0, 1), (6, 80, 6)],
-)
-def test_a_head_is_as_long_as_it_has_to_be(count: int, limit: int, length: int) -> None:
-    assert head_length(count, limit) == length
+    ("count", "bits", "limit", "length"),
+    [
+        (4, 64, 0, 1), (4, 64, 31, 2), (4, 64, 60, 3), (4, 64, 256, 4), (1, 64, 8, 1),
+        (3, 64, 80, 3), (8, 32, 0, 1), (8, 32, 31, 3), (8, 32, 40, 4), (8, 32, 60, 8),
+        (2, 32, 8, 2), (6, 32, 60, 6),
+    ],
+)  # fmt: skip
+def test_a_head_is_as_long_as_it_has_to_be(count: int, bits: int, limit: int, length: int) -> None:
+    assert head_length(count, bits, limit) == length
 
 
 @pytest.mark.skipif(not JIT, reason="is itself what this test starts")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from hypothesis import strategies as st
 
 import naive
 from hashmatch._kernels import overlays
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 JIT = not os.environ.get("NUMBA_DISABLE_JIT")
 
@@ -23,27 +27,73 @@ JIT = not os.environ.get("NUMBA_DISABLE_JIT")
     share=st.sampled_from([0.0, 0.05, 0.2, 0.6]),
     reach=st.integers(0, 2),
 )
-def test_covered_equals_the_oracle(
+def test_the_largest_group_equals_the_oracle(
     seed: int, height: int, width: int, share: float, reach: int
 ) -> None:
     marked = np.random.default_rng(seed).random((height, width)) < share
-    out, group = np.ones((9, 9), np.bool_), np.ones_like(marked)
+    group = np.ones_like(marked)
     counts = overlays.largest_group(marked, reach, group)
-    assert group.sum() == counts[1]
-    overlays.covered(group, out)
-    cells, expected = naive.covered(marked.tolist(), reach, 9)
-    assert {(int(i), int(j)) for i, j in np.argwhere(out)} == cells
+    squares, expected = naive.largest_group(marked.tolist(), reach)
+    assert {(int(y), int(x)) for y, x in np.argwhere(group)} == squares
     assert counts == expected
 
 
-def test_holes_are_covered_and_bays_are_not() -> None:
-    marked = np.zeros((12, 12), np.bool_)
-    marked[2:9, 2:9] = True
-    marked[4:6, 4:6] = marked[7:9, 6] = False
-    out = np.empty((12, 12), np.bool_)
-    overlays.covered(marked, out)
-    assert out[4, 4]
-    assert not out[8, 6]
+@settings(max_examples=30 if JIT else 5, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    height=st.integers(4, 34),
+    width=st.integers(4, 34),
+    share=st.sampled_from([0.1, 0.3, 0.7]),
+    colours=st.integers(2, 4),
+    step=st.integers(1, 3),
+)
+def test_covered_equals_the_oracle(
+    seed: int, height: int, width: int, share: float, colours: int, step: int
+) -> None:
+    """Blots of a few colours, so that things have points, holes and outlines."""
+    rng, side = np.random.default_rng(seed), 4
+    palette = rng.integers(0, 256, (colours, 3))
+    blots = rng.integers(0, colours, (-(-height // 3), -(-width // 3)))
+    pixels = palette[blots.repeat(3, axis=0).repeat(3, axis=1)[:height, :width]]
+    noisy: NDArray[np.uint8] = (
+        (pixels + rng.integers(0, 9, pixels.shape)).clip(0, 255).astype(np.uint8)
+    )
+    noisy.flags.writeable = False
+    marked = rng.random((height // side, width // side)) < share
+    out, group = np.ones((9, 9), np.bool_), np.empty_like(marked)
+    overlays.largest_group(marked, 1, group)
+    overlays.covered(noisy, step, side, marked, group, 12, 25.5, 3, out)
+    coloured, grouped = (
+        {(int(y), int(x)) for y, x in np.argwhere(each)} for each in (marked, group)
+    )
+    mixed = overlays.MIXED
+    expected = naive.covered(noisy, step, side, coloured, grouped, 12, 25.5, 3, mixed, 9)
+    assert {(int(i), int(j)) for i, j in np.argwhere(out)} == expected
+
+
+def test_points_holes_and_outlines_are_covered_and_bays_are_not() -> None:
+    rng = np.random.default_rng(4)
+    pixels = rng.integers(0, 256, (120, 120, 3)).astype(np.uint8)
+    thing = np.zeros((120, 120), np.bool_)
+    thing[24:88, 24:64] = thing[24:60, 24:88] = True  # but for a bay
+    thing[54:56, 88:110] = True  # a point thinner than any square
+    outlined = np.zeros_like(thing)
+    for y, x in np.argwhere(thing):
+        outlined[y - 4 : y + 5, x - 4 : x + 5] = True
+    pixels[outlined] = 255
+    pixels[thing] = 200, 30, 60
+    pixels[40:60, 40:60] = rng.integers(0, 256, (20, 20, 3))  # a hole
+    pixels.flags.writeable = False
+    marked = np.zeros((30, 30), np.bool_)
+    marked[6:22, 6:16] = marked[6:10, 6:22] = True
+    marked[10:15, 10:15] = False
+    group, out = np.empty_like(marked), np.empty((60, 60), np.bool_)
+    overlays.largest_group(marked, 3, group)
+    overlays.covered(pixels, 1, 4, marked, group, 32, 25.0, 6, out)
+    assert out[10:46, 10:34].all()
+    assert out[25:30, 45:57].all()
+    assert not out[34:46, 36:].any()
+    assert not out[:9].any()
 
 
 def test_the_commonest_colour_is_that_of_most_squares() -> None:

@@ -77,17 +77,25 @@ def test_products_are_their_twin_to_the_last_bit(rows: int, terms: int, columns:
     assert out[0].tobytes() == in_order.tobytes()
 
 
-@pytest.mark.parametrize("length", [1, 2, 4])
+@pytest.mark.parametrize("bits", [32, 64])
+@pytest.mark.parametrize("length", [1, 3, 4])
 @given(seed=st.integers(0, 2**32), first=st.integers(0, 40), planted=st.integers(0, 127))
-def test_near_is_its_twin(length: int, seed: int, first: int, planted: int) -> None:
+def test_near_is_its_twin(length: int, bits: int, seed: int, first: int, planted: int) -> None:
     rng = np.random.default_rng(seed)
-    words = rng.integers(0, 2**32, (length, 168), np.uint32)
-    asked = rng.integers(0, 2**32, (length, 3), np.uint32)
+    dtype = np.uint32 if bits == 32 else np.uint64
+    words = rng.integers(0, 2**bits, (length, 168), dtype)
+    asked = rng.integers(0, 2**bits, (length, 3), dtype)
     words[:, first + planted] = asked[:, 1]
     columns, heads = tuple(words), tuple(asked)
     distances = [simd.head_distance(columns, first + i, heads, 1) for i in range(simd.GROUP)]
     assert distances[planted] == 0
-    for limit in (0, sorted(distances)[1] - 1, sorted(distances)[1], 12 * length, 32 * length):
+    for limit in (
+        0,
+        sorted(distances)[1] - 1,
+        sorted(distances)[1],
+        bits * length // 3,
+        bits * length,
+    ):
         args = columns, first, heads, 1, limit
         assert compiled_any_near(*args) == simd.any_near(*args) == (min(distances) <= limit)
         mask = int(compiled_near(*args))
@@ -107,9 +115,10 @@ def test_trailing_zeros_is_its_twin(mask: int) -> None:
 def test_other_arrays_are_refused() -> None:
     from numba.core.errors import TypingError
 
-    good = (np.zeros(128, np.uint32),)
+    good = (np.zeros(128, np.uint64),)
     wrong: list[Any] = [
-        (np.zeros(128, np.uint64),), (np.zeros(256, np.uint32)[::2],), good * 2, good[0],
+        (np.zeros(128, np.uint32),), (np.zeros(128, np.int64),), (np.zeros(256, np.uint64)[::2],),
+        good * 2, good[0],
     ]  # fmt: skip
     for columns in wrong:
         with pytest.raises(TypingError):

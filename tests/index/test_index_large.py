@@ -81,10 +81,10 @@ def test_ten_million_entries() -> None:
     entries = random_hashes(spec, count, seed=10)
     index = hm.HashIndex.build(entries, 31)
     (part,) = index._state.parts
-    arrays: list[NDArray[Any]] = [part.segment.words, part.segment.columns]
+    arrays: list[NDArray[Any]] = [part.segment.columns]
     if part.segment.tables is not None:
         arrays += [part.segment.tables.tables, part.segment.tables.head]
-    assert sum(array.nbytes for array in arrays) <= 220 * count
+    assert sum(array.nbytes for array in arrays) <= 130 * count
     rows = np.random.default_rng(3).integers(0, count, 34 * 30)
     planted = [flipped(entries[row : row + 1], n % 34, seed=n) for n, row in enumerate(rows)]
     queries = hm.HashBatch.concatenate(planted)

@@ -15,12 +15,13 @@ import hashmatch as hm
 import naive
 from hashmatch._kernels import simd
 from hashmatch._kernels.jit import kernel
+from hashmatch._kernels.linear import columns
 from hashmatch._kernels.multi_index import GIVEN_UP, one_by_one, together
-from hashmatch._kernels.tables import CANDIDATE_LIMIT, ring_bits
+from hashmatch._kernels.tables import CANDIDATE_LIMIT, ring_bits, row_at
 from hashmatch._kernels.verify import COLUMNS
 from hashmatch.index import segment
 from hashmatch.index.segment import Segment
-from hashmatch.index.tables import Band, Plan, Tables, plan
+from hashmatch.index.tables import Band, Plan, Tables, plan, row_bytes
 from hashmatch.testing import flipped, random_hashes
 
 JIT = not os.environ.get("NUMBA_DISABLE_JIT")
@@ -61,7 +62,7 @@ def found(way: Any, laid: tuple[Any, Any], queries: Any, limit: int, room: int =
     head[CANDIDATE_LIMIT] = 2**62
     head.flags.writeable = False
     rows = np.empty((tables.scratch + room, COLUMNS), np.int64)
-    count = way(head, tables.tables, words, queries, limit, rows)
+    count = way(head, tables.tables, columns(words, 64), queries, limit, rows)
     return sorted(map(tuple, rows[tables.scratch :][:count, :3].tolist())), count
 
 
@@ -130,8 +131,12 @@ def test_a_list_of_copies_is_found_in_full(value: int, way: Any, pretended: int)
     assert (len(few), still) == (7, size)
 
 
-@pytest.mark.parametrize("copies", range(27, 70))
-def test_lines_go_on_wherever_they_are_full(copies: int) -> None:
+@pytest.mark.parametrize("each", [1, 2, 3])
+@pytest.mark.parametrize("copies", [*range(26, 34), *range(54, 64), *range(84, 98), 117, 118, 150])
+def test_lines_go_on_wherever_they_are_full(
+    copies: int, each: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Band, "lines", lambda *_: each)
     bits, value = 64, 0x0123456789ABCDEF
     words = words_of([value] * copies + [value ^ 0xFFFF] * 3, bits)
     laid = Tables.build(words, (Band(0, 16, 3, 0), Band(16, 16, 3, 0), Band(32, 32, 3, 0))), words
@@ -162,7 +167,7 @@ def test_a_query_among_near_duplicates_is_given_up(way: Any) -> None:
     head.flags.writeable = False
     rows = np.empty((tables.scratch + 5000, COLUMNS), np.int64)
     queries = hm.HashBatch.concatenate([flipped(batch[:1], 9, seed=1), batch[5:6]]).words
-    count = way(head, tables.tables, words, queries, 31, rows)
+    count = way(head, tables.tables, columns(words, 64), queries, 31, rows)
     answer = rows[tables.scratch :][:-count, :3].tolist()
     assert sorted(answer) == [[0, GIVEN_UP, 0], [1, 5, 0]]
 
@@ -228,6 +233,11 @@ def test_near_signatures_is_its_twin(seed: int, first: int, limit: int) -> None:
 
 
 @kernel
+def compiled_row(rows: Any, place: int, size: int) -> int:
+    return row_at(rows, place, size)
+
+
+@kernel
 def compiled_memory(array: Any, place: int) -> Any:
     simd.prefetch(array, place + 10**9)
     return simd.signed(simd.load(array, place))
@@ -244,6 +254,19 @@ def test_bits_are_taken_around_the_ring(value: int, first: int, count: int) -> N
     words = words_of([value], 128)
     text = f"{value:0128b}" * 3
     assert ring_bits(words, 0, first, count) == int(text[first : first + count], 2)
+
+
+@given(st.lists(st.integers(0, 255), min_size=5, max_size=9), st.integers(1, 4))
+def test_rows_are_read_as_they_are(values: list[int], size: int) -> None:
+    array = np.array(values, np.uint8)
+    expected = int.from_bytes(bytes(values[1 : 1 + size]), "little")
+    assert compiled_row(array, 1, size) == expected
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 2**8, 2**8 + 1, 2**24, 2**24 + 1, 2**32])
+def test_rows_have_bytes_for_all_entries(count: int) -> None:
+    assert (max(0, count - 1)) < 256 ** row_bytes(count)
+    assert count < 3 or count > 256 ** (row_bytes(count) - 1)
 
 
 @pytest.mark.skipif(not JIT, reason="types are checked when a kernel is compiled")

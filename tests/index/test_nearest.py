@@ -19,17 +19,23 @@ WIDTHS = [64, 128, 256, 512]
 SIZES = [0, 1, 2, 3, 31, 32, 33, 127, 128, 129, 300]
 
 
-def laid(values: list[int], bits: int, multiple: int = 1) -> np.ndarray:
-    """Hashes as columns; of 96 bits and the like, the last word's lower half is cut off."""
+def laid(values: list[int], bits: int, each: int, multiple: int = 1) -> np.ndarray:
+    """Hashes as columns of `each` bits."""
     words = np.array([naive.words(value, bits) for value in values], np.uint64)
-    return columns(words.reshape(len(values), -(-bits // 64)), multiple)[: bits // 32]
+    return columns(words.reshape(len(values), -(-bits // 64)), each, multiple)
 
 
 def found(
-    queries: list[int], entries: list[int], bits: int, k: int, limits: list[int], head: int = 0
+    queries: list[int],
+    entries: list[int],
+    bits: int,
+    k: int,
+    limits: list[int],
+    head: int = 0,
+    each: int = 32,
 ) -> list[list[tuple[int, int]]]:
-    """What the kernel answers, with heads of `head` columns, or of all."""
-    asked, known = laid(queries, bits), laid(entries, bits, GROUP)
+    """What the kernel answers, with heads of `head` columns of `each` bits, or of all."""
+    asked, known = laid(queries, bits, each), laid(entries, bits, each, GROUP)
     head = head or len(known)
     counts = np.full(len(queries), -1, np.int64)
     rows, distances = (np.full((len(queries), k), -7, np.int64) for _ in range(2))
@@ -132,8 +138,9 @@ def test_shorter_heads_find_the_same(bits: int, limit: int) -> None:
     queries = [entries[7] ^ (2**d - 1) for d in (0, limit, limit + 1)] + [0]
     entries[9:12] = [entries[7]] * 3
     limits = [limit] * len(queries)
-    head = head_length(bits // 32, limit)
-    for k in (1, 2, 10):
-        assert found(queries, entries, bits, k, limits, head) == naive.nearest(
-            queries, entries, k, limits
-        )
+    for each in (32, 64):
+        head = head_length(bits // each, each, limit)
+        for k in (1, 2, 10):
+            assert found(queries, entries, bits, k, limits, head, each) == naive.nearest(
+                queries, entries, k, limits
+            )

@@ -319,7 +319,7 @@ def test_a_list_that_grows_by_little_and_little_has_few_parts(own: int | None) -
         entries = tuple(Entry() for _ in range(each))
         known = HashList("demo", "1", SPEC, added, entries, (), own)
         index = index.with_changes(added if own is None else known, [row - each])
-    sizes = [len(part.segment.words) for part in index._state.parts]
+    sizes = [part.segment.count for part in index._state.parts]
     assert len(sizes) <= 9
     assert sizes[0] > (count + 1) * each // 4
     if JIT:
@@ -352,7 +352,7 @@ def test_large_parts_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     first = index._state.parts[0]
     for _ in range(5):
         index = index.with_changes(hashes)
-    assert [len(part.segment.words) for part in index._state.parts] == [40] * 6
+    assert [part.segment.count for part in index._state.parts] == [40] * 6
     assert index._state.parts[0].segment is first.segment
     assert len(index.search(hashes, 0)) == 6 * 40
 

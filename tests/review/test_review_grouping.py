@@ -18,15 +18,13 @@ from hashmatch.records.cases import Case, CaseState
 from hashmatch.review import grouping
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
-from review_records import flipped, make_record, random_hash
+from review_records import drawn, flipped, make_record, random_hash
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hashmatch.records.review import ReviewRecord
     from review_queues import MakeQueue
-
-BITS = {"pdq": 256, "phash": 64, "md5": 128}
 
 
 def as_naive(record: ReviewRecord) -> tuple[str, int | None, list[tuple[str, str, int]]]:
@@ -48,33 +46,6 @@ def cases_of(queue: ReviewQueue, records: Sequence[ReviewRecord]) -> list[int]:
         for item in case.items
     }
     return [found[record.record_id] for record in records]
-
-
-def drawn(seed: int, count: int, same: int) -> list[ReviewRecord]:
-    """Return records of few pictures, copies at distances about the limit, with few entries."""
-    rng = random.Random(seed)
-    centres = {name: [random_hash(rng, bits) for _ in range(3)] for name, bits in BITS.items()}
-    records = []
-    for number in range(count):
-        name = rng.choice(["pdq", "pdq", "phash", "md5"])
-        bits = BITS[name]
-        distance = rng.choice([0, 1, same - 1, same, same + 1, 2 * same])
-        value = flipped(rng, rng.choice(centres[name]), max(0, distance) % bits, bits)
-        records.append(
-            make_record(
-                number,
-                None if rng.random() < 0.4 else value,
-                algorithm=name,
-                bits=bits,
-                distance=rng.randrange(same + 3),
-                entry=f"entry-{rng.randrange(4)}",
-            )
-        )
-        if rng.random() < 0.3:
-            one = records[-1]
-            more = make_record(number, algorithm=name, distance=rng.randrange(same + 3), entry="e")
-            records[-1] = replace(one, matches=one.matches + more.matches, match_count=2)
-    return records
 
 
 @given(st.integers(0, 10**9), st.integers(0, 12), st.integers(0, 31), st.integers(1, 12))

@@ -512,6 +512,16 @@ def test_a_video_is_hashed_and_looked_up(videos: Program, film: bytes) -> None:
             "invalid signal: invalid vpdq hash: a video has no frame")  # fmt: skip
 
 
+def test_a_video_is_checked(videos: Program, film: bytes) -> None:
+    query = {"surface": "public_post", "item_id": "post/1"}
+    checked = videos.ask("POST", "/v1/check", query, body=film)
+    assert checked.json["outcome"] == "match"
+    assert {match["algorithm"] for match in checked.json["record"]["matches"]} == {
+        "vpdq",
+        "video_md5",
+    }
+
+
 def test_signals_of_videos_are_compared(videos: Program, film: bytes) -> None:
     one = videos.ask("POST", "/h/hash", {"types": "vpdq"}, files={"video": film}).json["vpdq"]
     other = write_signal(drawn_video(3, 8))

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import hashlib
 import json
 import re
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode
 
 import msgspec
 import pytest
 
+import hashmatch as hm
 from cli_tools import DEMO, run
 from conftest import IMAGES
+from hashmatch.hashing import hash_image
+from hashmatch.hashing.chrome import ChromeMeter
 from hashmatch.records.review import ReviewRecord
 from hashmatch.review.queue import ReviewQueue
-from hashmatch.service.v1 import Checked, Explained, ListsInUse, Looked, SnapshotsInUse
+from hashmatch.service.http import Request
+from hashmatch.service.service import Service
+from hashmatch.service.snapshots import Snapshot
+from hashmatch.service.v1 import Checked, Explained, ListsInUse, Looked, SnapshotsInUse, check
 from processes import wait_for
 from service_program import Program, service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 TILES = IMAGES / "plain" / "tiles.png"
 PICTURE = TILES.read_bytes()
@@ -294,3 +306,31 @@ def test_what_is_disabled_is_not_matched_at_once(tmp_path: Path) -> None:
         wait_for(lambda: outcome(api, value) == "match", every=0.1)
         again = api.post("/v1/match", {"hash": value}).json
         assert again["snapshot"] != answer["snapshot"]  # as many entries, and not the same
+
+
+@pytest.mark.parametrize(("picture", "measured"), [("tiles.png", 1), ("landscape-lake.webp", 0)])
+def test_chrome_is_measured_only_of_a_picture_that_matches(
+    picture: str, measured: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes as long as a hash, and says nothing of a picture that is near no entry."""
+    meters: list[ChromeMeter] = []
+
+    def meter(pixels: NDArray[np.uint8]) -> ChromeMeter:
+        meters.append(ChromeMeter(pixels))
+        return meters[-1]
+
+    monkeypatch.setattr(hash_image, "ChromeMeter", meter)
+    matcher = hm.Matcher(hm.read_list(DEMO, "pdq"))
+    checks = Service(
+        cast("Any", SimpleNamespace(fresh=lambda: Snapshot("demo", matcher, ""))),
+        cast("Any", SimpleNamespace(workers=1)),
+    )
+    data = (IMAGES / "plain" / picture).read_bytes()
+    scope = {"query_string": urlencode(SURFACE).encode(), "headers": []}
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": data}
+
+    answer = asyncio.run(check(checks, Request(scope, receive, len(data))))
+    assert json.loads(answer.body)["outcome"] == ("match" if measured else "no_match")
+    assert len(meters) == measured

@@ -23,7 +23,7 @@ from hashmatch._kernels.simd import GROUP, MASK, any_near, near_mask, trailing_z
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hashmatch._kernels.simd import Columns
+    from hashmatch._kernels.simd import Column, Columns
 
 BLOCK_GROUPS = 64
 """Groups of entries of one column, 32 KiB, that all queries are asked of before the next."""
@@ -57,10 +57,10 @@ def sift_down(heap: NDArray[np.int64], count: int) -> None:
 
 @kernel
 def nearest(
-    entries: NDArray[np.uint32],
+    entries: Column,
     entry_heads: Columns,
     count: int,
-    queries: NDArray[np.uint32],
+    queries: Column,
     query_heads: Columns,
     limits: NDArray[np.int64],
     removed: NDArray[np.bool_],
@@ -72,13 +72,13 @@ def nearest(
 
     Parameters
     ----------
-    entries : ndarray of uint32, shape (columns, n)
+    entries : ndarray of uint32 or of uint64, shape (columns, n)
         As `hashmatch._kernels.linear.columns` lays them; n is a multiple of `GROUP`, and the first
         `count` are entries, fewer than 2**40.
-    entry_heads : tuple of ndarray of uint32, each of shape (n,)
+    entry_heads : tuple of ndarray of the same, each of shape (n,)
         The first columns of `entries`: all of them, unless the limits are so small that few entries
         are within them in fewer columns (`hashmatch._kernels.linear.head_length`).
-    queries, query_heads : ndarray of uint32, shape (columns, m), and a tuple of its first columns
+    queries, query_heads : ndarray of the same, shape (columns, m), and a tuple of its first columns
     limits : ndarray of int64, shape (m,)
         Of each query, how far an entry may be at most, inclusive, in bits.
     removed : ndarray of bool, shape (count,) or (0,)

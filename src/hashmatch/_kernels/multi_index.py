@@ -16,7 +16,7 @@ whose band differs from the query's by t[b] bits or fewer.
 Pigeonring (Qin and Xiao, VLDB 2018): lay the bands in a ring. The differences d[b] - (t[b] + 1) add
 up to less than 0, so from some band on every sum along the ring is less than 0. It is enough to
 find an entry by that band, and there not only its own bits are bounded, but with the bits that
-follow it in the ring too. 32 of those are kept with each entry, its signature, and tell nearly all
+follow it in the ring too. 16 of those are kept with each entry, its signature, and tell nearly all
 entries apart that are met by chance.
 
 For each band, entries are grouped by its first bits, the address (`hashmatch._kernels.tables`).
@@ -38,9 +38,9 @@ from hashmatch._kernels.tables import (
     BAND,
     BANDS,
     CANDIDATE_LIMIT,
+    COUNT,
     EACH,
     FIRST,
-    FULL,
     GROUP,
     GROUPS,
     GROUPS_END,
@@ -49,20 +49,19 @@ from hashmatch._kernels.tables import (
     LINES,
     NEAR,
     OFFSET,
-    STARTS,
+    SIGNATURE,
     WIDEST,
     ring_bits,
 )
 from hashmatch._kernels.verify import (
+    ASKED,
     BATCH,
-    BEFORE,
+    FIRST_AT,
     LINE_AT,
     NEAR_MASK,
     OF_BAND,
     OF_GROUP,
-    OF_START,
     QUERY,
-    SIGNATURE,
     hits_in,
     pairs_in,
     sift,
@@ -81,6 +80,8 @@ QUERY_BITS = 14
 """2**14 queries at a time go through a band."""
 SORTED_BITS = 10
 """Of an address, by which queries are sorted: lines of equal ones lie within a few pages."""
+SIGNIFICANT = np.uint64(2**LINE - 1 - 0b110)
+"""Of what is near in the first line of an address: what is no number of a place in rows."""
 AHEAD_OF_QUERY = 2
 """Queries of a band whose lines are asked for before those of the first are looked at."""
 
@@ -100,18 +101,17 @@ def add_hit(
     hits: NDArray[np.int64],
     at: int,
     line: int,
+    first: int,
     near: np.uint64,
     q: int,
     band: int,
     group: int,
-    start: int,
-    before: int,
     signature: int,
 ) -> None:
     """Write a row of `hits`."""
-    hits[at, LINE_AT], hits[at, NEAR_MASK], hits[at, QUERY] = line, np.int64(near), q
-    hits[at, OF_BAND], hits[at, OF_GROUP], hits[at, OF_START] = band, group, start
-    hits[at, BEFORE], hits[at, SIGNATURE] = before, signature
+    hits[at, LINE_AT], hits[at, FIRST_AT], hits[at, NEAR_MASK] = line, first, np.int64(near)
+    hits[at, QUERY], hits[at, ASKED] = q, signature
+    hits[at, OF_BAND], hits[at, OF_GROUP] = band, group
 
 
 @kernel
@@ -144,13 +144,13 @@ def without_given_up(
 
 @kernel
 def key_of(queries: NDArray[np.uint64], q: int, head: NDArray[np.int64], band: int) -> int:
-    """Return the query's address in a band, and after it 16 bits of its signature."""
+    """Return the query's address in a band, and after it the signature that follows."""
     offset, address = load(head, band + OFFSET), load(head, band + ADDRESS)
     own, signature = (
         ring_bits(queries, q, offset, address),
-        ring_bits(queries, q, offset + address, 16),
+        ring_bits(queries, q, offset + address, SIGNATURE),
     )
-    return (own << 16) | signature
+    return (own << SIGNATURE) | signature
 
 
 @kernel
@@ -198,8 +198,7 @@ def probe(
     `NO_BAND`: all at once they are more than a processor fetches at a time, and it would wait.
     """
     lines, each = load(head, band + LINES), load(head, band + EACH)
-    starts = load(head, band + STARTS)
-    address, signature = key >> 16, key & 0xFFFF
+    address, signature = key >> SIGNATURE, key & ((1 << SIGNATURE) - 1)
     asked, asked_last, next_lines, next_each = 0, 0, 0, 0
     if next_band != NO_BAND:
         asked, asked_last = masks_of(head, next_band)
@@ -213,19 +212,18 @@ def probe(
             own = address ^ load(head, m)
             if each == LINE:  # as in the loop below, which would take a tenth longer
                 line = lines + own * LINE
-                near = near_signatures(halves, line, signature, limit)
+                near = near_signatures(halves, line, signature, limit) & SIGNIFICANT
                 if near != np.uint64(0):
-                    add_hit(hits, count, line, near, q, band, group, starts + own, 0, signature)
+                    add_hit(hits, count, line, line, near, q, band, group, signature)
                     count += 1
                 continue
             first = lines + own * each
             for line in range(first, first + each, LINE):
                 near = near_signatures(halves, line, signature, limit)
+                if line == first:
+                    near &= SIGNIFICANT
                 if near != np.uint64(0):
-                    before = (line - first) // LINE * FULL
-                    add_hit(
-                        hits, count, line, near, q, band, group, starts + own, before, signature
-                    )
+                    add_hit(hits, count, line, first, near, q, band, group, signature)
                     count += 1
     for m in range(asked, asked_last):
         ask_for(halves, head, next_lines, next_each, next_address, m)
@@ -256,7 +254,9 @@ def one_by_one(
     ----------
     head, tables : ndarray of int64 and of uint64
         See `hashmatch._kernels.tables`.
-    entries, queries : ndarray of uint64, shapes (n, w) and (m, w)
+    entries : ndarray of uint64, shape (w, n and more)
+        As `hashmatch._kernels.linear.columns` lays them.
+    queries : ndarray of uint64, shape (m, w)
     limit : int
         Inclusive, in bits; no more than the bands were cut for.
     rows : ndarray of int64, shape (r, COLUMNS)
@@ -265,7 +265,7 @@ def one_by_one(
         with more than `CANDIDATE_LIMIT` candidates is given up, and has one row with entry
         `GIVEN_UP`; then minus the number of rows is returned.
     """
-    if entries.shape[0] == 0:
+    if load(head, COUNT) == 0:
         return 0
     halves, last = tables.view(np.uint16), HEAD + head[BANDS] * BAND
     hits, work = hits_in(rows, head), zeroed(rows, queries.shape[0])
@@ -273,14 +273,18 @@ def one_by_one(
     next_q, next_band = 0, HEAD
     for _ in range(max(1, AHEAD // load(head, WIDEST))):
         if next_q < queries.shape[0]:
-            ask_for_all(head, halves, next_band, key_of(queries, next_q, head, next_band) >> 16)
+            ask_for_all(
+                head, halves, next_band, key_of(queries, next_q, head, next_band) >> SIGNATURE
+            )
         next_q, next_band = following(next_q, next_band, last)
     for q in range(queries.shape[0]):
         for band in range(HEAD, last, BAND):
             key, next_key, asked_band = key_of(queries, q, head, band), 0, NO_BAND
             if next_q < queries.shape[0]:
                 next_key, asked_band = key_of(queries, next_q, head, next_band), next_band
-            count = probe(head, halves, band, q, key, hits, count, asked_band, next_key >> 16)
+            count = probe(
+                head, halves, band, q, key, hits, count, asked_band, next_key >> SIGNATURE
+            )
             next_q, next_band = following(next_q, next_band, last)
             if count >= BATCH:
                 found = sift(head, tables, entries, queries, limit, rows, work, count, found)
@@ -308,7 +312,7 @@ def sort_queries(
     place : ndarray of int64, shape (2**SORTED_BITS + 1,)
         For use in between.
     """
-    shift = max(0, load(head, band + ADDRESS) - SORTED_BITS) + 16 + QUERY_BITS
+    shift = max(0, load(head, band + ADDRESS) - SORTED_BITS) + SIGNATURE + QUERY_BITS
     place[:] = 0
     for i in range(keys.shape[0]):
         keys[i] = (key_of(queries, first + i, head, band) << QUERY_BITS) | i
@@ -331,7 +335,7 @@ def together(
     rows: NDArray[np.int64],
 ) -> int:
     """Do what `one_by_one` does; sooner, if queries are many."""
-    if entries.shape[0] == 0:
+    if load(head, COUNT) == 0:
         return 0
     halves, last = tables.view(np.uint16), HEAD + head[BANDS] * BAND
     hits, work = hits_in(rows, head), zeroed(rows, queries.shape[0])
@@ -345,14 +349,16 @@ def together(
         for band in range(HEAD, last, BAND):
             sort_queries(queries, first, head, band, keys, place, ordered)
             for i in range(min(AHEAD_OF_QUERY, size)):
-                ask_for_all(head, halves, band, load(ordered, i) >> (QUERY_BITS + 16))
+                ask_for_all(head, halves, band, load(ordered, i) >> (QUERY_BITS + SIGNATURE))
             for i in range(size):
                 q = first + (load(ordered, i) & ((1 << QUERY_BITS) - 1))
                 key, next_band, next_key = load(ordered, i) >> QUERY_BITS, NO_BAND, 0
                 if i + AHEAD_OF_QUERY < size:
                     next_band = band
                     next_key = load(ordered, i + AHEAD_OF_QUERY) >> QUERY_BITS
-                count = probe(head, halves, band, q, key, hits, count, next_band, next_key >> 16)
+                count = probe(
+                    head, halves, band, q, key, hits, count, next_band, next_key >> SIGNATURE
+                )
                 if count >= BATCH:
                     found = sift(head, tables, entries, queries, limit, rows, work, count, found)
                     count = 0

@@ -25,6 +25,8 @@ ROUNDS = 60
 """Of relaxation: enough for a region of a third of 64 cells."""
 OVER = 1.8
 """Over-relaxation: how much farther than to the mean of its neighbours a cell goes, 1 to 2."""
+MIXED = 1
+"""Rings around a thing in which JPEG has mixed it with what it lies on."""
 
 
 @kernel
@@ -102,7 +104,7 @@ def largest_group(
     -------
     tuple of int
         Of the group: how many squares are marked, how many there are, and how many of them lie at
-        the picture's edge.
+        the picture's edge; none if all marked ones are farther from it than a square.
     """
     height, width = marked.shape
     grown = np.zeros((height, width), np.bool_)
@@ -121,42 +123,179 @@ def largest_group(
                 size = spread(grown, True, groups, count, y * width + x, stack)
                 if size > most:
                     largest, most = count, size
-    drawn, at_edge = 0, 0
+    drawn, at_edge, is_near = 0, 0, False
     for y in range(height):
         for x in range(width):
             group[y, x] = count > 0 and groups[y, x] == largest
             if group[y, x]:
                 drawn += marked[y, x]
-                at_edge += y in (0, height - 1) or x in (0, width - 1)
-    return drawn, most, at_edge
+                from_edge = min(y, height - 1 - y, x, width - 1 - x)
+                at_edge += from_edge == 0
+                is_near |= marked[y, x] and from_edge <= 1
+    return drawn, most, at_edge if is_near else 0
 
 
 @kernel
-def covered(group: NDArray[np.bool_], out: NDArray[np.bool_]) -> None:
-    """Mark the cells of a picture that a group of squares covers, its holes included.
+def of_its_colour(
+    pixels: NDArray[np.uint8],
+    step: int,
+    side: int,
+    marked: NDArray[np.bool_],
+    group: NDArray[np.bool_],
+    tolerance: int,
+) -> tuple[int, int, NDArray[np.bool_]]:
+    """Return which pixels have the colour of a group's marked squares and hang together with them.
+
+    Squares of one colour leave out what is thinner than they are, such as the points of a star.
 
     Parameters
     ----------
-    group : ndarray of bool, shape (h, w)
-        As `largest_group` writes it.
+    pixels : ndarray of uint8, shape (h, w, 3)
+        Read-only. One in `step` is looked at, down and across.
+    step, side : int
+        `side` pixels are the side of a square.
+    marked, group : ndarray of bool
+        As `largest_group` takes and writes them.
+    tolerance : int
+        Levels by which a channel may differ from the mean colour of the marked squares.
+
+    Returns
+    -------
+    tuple of int, int and ndarray of bool
+        The first row and column that are looked at, in steps, and the pixels from there on: the
+        box around the group with half as much again around it.
+    """
+    height, width = -(-pixels.shape[0] // step), -(-pixels.shape[1] // step)
+    top, left, bottom, right = height, width, 0, 0
+    colour, count = np.zeros(3, np.int64), 0
+    for row in range(group.shape[0]):
+        for column in range(group.shape[1]):
+            if group[row, column]:
+                y, x = row * side, column * side
+                top, left = min(top, y // step), min(left, x // step)
+                bottom, right = max(bottom, (y + side) // step), max(right, (x + side) // step)
+                if marked[row, column]:
+                    for channel in range(3):
+                        colour[channel] += pixels[y + side // 2, x + side // 2, channel]
+                    count += 1
+    colour //= max(count, 1)
+    high, wide = max(bottom - top, 0) // 4, max(right - left, 0) // 4
+    top, left = max(top - high, 0), max(left - wide, 0)
+    bottom, right = min(bottom + high, height), min(right + wide, width)
+    inside = np.zeros((max(bottom - top, 0), max(right - left, 0)), np.bool_)
+    stack = np.empty(inside.size, np.int64)
+    depth = 0
+    for y in range(inside.shape[0]):
+        for x in range(inside.shape[1]):
+            row, column = (top + y) * step // side, (left + x) * step // side
+            if row < group.shape[0] and column < group.shape[1]:
+                inside[y, x] = group[row, column] and marked[row, column]
+                if inside[y, x]:
+                    stack[depth] = y * inside.shape[1] + x
+                    depth += 1
+    while depth > 0:
+        depth -= 1
+        place = stack[depth]
+        for k in range(4):
+            y, x = neighbour(place, k, inside.shape[1])
+            if 0 <= y < inside.shape[0] and 0 <= x < inside.shape[1] and not inside[y, x]:
+                pixel = pixels[(top + y) * step, (left + x) * step]
+                if (
+                    abs(pixel[0] - colour[0]) <= tolerance
+                    and abs(pixel[1] - colour[1]) <= tolerance
+                    and abs(pixel[2] - colour[2]) <= tolerance
+                ):
+                    inside[y, x] = True
+                    stack[depth] = y * inside.shape[1] + x
+                    depth += 1
+    return top, left, inside
+
+
+@kernel
+def neighbour(place: int, k: int, width: int) -> tuple[int, int]:
+    """Return row and column of the k-th neighbour, 0 to 7, of a place counted along the rows.
+
+    The first four share a side with it.
+    """
+    y, x = place // width, place % width
+    y += (k in (0, 4, 5)) - (k in (1, 6, 7))
+    x += (k in (2, 4, 6)) - (k in (3, 5, 7))
+    return y, x
+
+
+@kernel
+def covered(
+    pixels: NDArray[np.uint8],
+    step: int,
+    side: int,
+    marked: NDArray[np.bool_],
+    group: NDArray[np.bool_],
+    tolerance: int,
+    alike: float,
+    reach: int,
+    out: NDArray[np.bool_],
+) -> None:
+    """Mark the cells that a thing of one colour covers, with its holes and its outline.
+
+    An outline is of one colour too: rings of pixels around the thing are within it up to the
+    outermost of which the pixels are alike. On a plain ground that is too many, and does no harm.
+
+    Parameters
+    ----------
+    pixels, step, side, marked, group, tolerance
+        As for `of_its_colour`.
+    alike : float
+        Levels by which the pixels of a ring differ from their mean, on average, at most.
+    reach : int
+        Rings that are looked at.
     out : ndarray of bool, shape (n, n)
     """
-    height, width = group.shape
-    outside = np.zeros((height, width), np.int32)
+    top, left, inside = of_its_colour(pixels, step, side, marked, group, tolerance)
+    height, width = inside.shape
+    # 0 is within, 1, 2, ... are the rings, and what is farther outside is beyond all of them.
+    far = reach + 1
+    rings = np.zeros((height, width), np.int32)
     stack = np.empty(height * width, np.int64)
     for y in range(height):
         for x in range(width):
             at_edge = y in (0, height - 1) or x in (0, width - 1)
-            if at_edge and not group[y, x] and outside[y, x] == 0:
-                spread(group, False, outside, 1, y * width + x, stack)
+            if at_edge and not inside[y, x] and rings[y, x] == 0:
+                spread(inside, False, rings, far, y * width + x, stack)
+    count = 0
+    for place in range(height * width):
+        if rings[place // width, place % width] == 0:
+            stack[count] = place
+            count += 1
+    last, first = 0, 0
+    for ring in range(1, far):
+        begin, end = first, count
+        colour = np.zeros(3)
+        for index in range(begin, end):
+            for k in range(4 if ring % 2 else 8):  # an octagon is nearly round
+                y, x = neighbour(stack[index], k, width)
+                if 0 <= y < height and 0 <= x < width and rings[y, x] == far:
+                    rings[y, x] = ring
+                    stack[count] = y * width + x
+                    count += 1
+                    for channel in range(3):
+                        colour[channel] += pixels[(top + y) * step, (left + x) * step, channel]
+        number, apart = count - end, 0.0
+        colour /= max(number, 1)
+        for index in range(end, count):
+            y, x = stack[index] // width, stack[index] % width
+            pixel = pixels[(top + y) * step, (left + x) * step]
+            for channel in range(3):
+                apart += abs(pixel[channel] - colour[channel])
+        if number > 0 and apart <= 3 * alike * number:
+            last = ring
+        first = end
     out[:] = False
     cells = out.shape[0]
-    for y in range(height):
-        for x in range(width):
-            if outside[y, x] == 0:
-                for i in range(y * cells // height, -(-(y + 1) * cells // height)):
-                    for j in range(x * cells // width, -(-(x + 1) * cells // width)):
-                        out[i, j] = True
+    for index in range(count):
+        y, x = stack[index] // width, stack[index] % width
+        if rings[y, x] <= last + MIXED:
+            row = (top + y) * step * cells // pixels.shape[0]
+            out[row, (left + x) * step * cells // pixels.shape[1]] = True
 
 
 @kernel

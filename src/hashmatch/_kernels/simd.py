@@ -21,12 +21,13 @@ from numba.extending import intrinsic, overload
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Columns = tuple[NDArray[np.uint32], ...]
+    Column = NDArray[np.unsignedinteger[Any]]
+    Columns = tuple[Column, ...]
 
 GROUP = 128
 """Entries that one call looks at; columns are padded to a multiple of it."""
-LANES = 16
-"""Entries in one register of 512 bits; narrower processors take two or four for it."""
+REGISTER = 512
+"""Bits of a vector register; narrower processors take two or four for it."""
 MASK = 64
 """Entries that one mask tells apart."""
 LINE = 32
@@ -71,9 +72,9 @@ def any_near(columns: Columns, first: int, heads: Columns, query: int, limit: in
 
     Parameters
     ----------
-    columns : tuple of ndarray of uint32, each of shape (n,)
-        Each 32 bits of every entry; together, its head. ``first + GROUP <= n``, unchecked.
-    heads : tuple of ndarray of uint32, each of shape (m,)
+    columns : tuple of ndarray of uint32 or of uint64, each of shape (n,)
+        Each 32 or 64 bits of every entry; together, its head. ``first + GROUP <= n``, unchecked.
+    heads : tuple of ndarray of the same, each of shape (m,)
         The same of the queries.
     """
     return any(head_distance(columns, first + i, heads, query) <= limit for i in range(GROUP))
@@ -122,13 +123,15 @@ def _is_flat(array: types.Type) -> bool:
 
 
 def _are_columns(columns: types.Type, heads: types.Type) -> bool:
-    """Say whether both are tuples of as many contiguous uint32 columns."""
-    return all(
+    """Say whether both are tuples of as many contiguous columns, all uint32 or all uint64."""
+    if not all(
         isinstance(kind, types.UniTuple)
         and _is_flat(kind.dtype)
-        and kind.dtype.dtype == types.uint32
+        and kind.dtype.dtype in (types.uint32, types.uint64)
         for kind in (columns, heads)
-    ) and len(columns) == len(heads)
+    ):
+        return False
+    return len(columns) == len(heads) and columns.dtype.dtype == heads.dtype.dtype
 
 
 def _data(context: Any, builder: Any, kind: Any, array: Any) -> Any:
@@ -173,12 +176,13 @@ class _Vector:
 
 
 class _Heads:
-    """Writes code for distances of heads, `LANES` entries at a time."""
+    """Writes code for distances of heads, as many entries at a time as a register has lanes."""
 
     def __init__(self, context: Any, builder: Any, signature: Any, args: Any) -> None:
-        self.builder, self.vector = builder, _Vector(builder, 32, LANES)
         columns, self.first, heads, query, self.limit = args
         kind = signature.args[0]
+        bits = kind.dtype.dtype.bitwidth
+        self.builder, self.vector = builder, _Vector(builder, bits, REGISTER // bits)
 
         def starts(arrays: Any) -> list[Any]:
             each = [builder.extract_value(arrays, k) for k in range(len(kind))]
@@ -189,8 +193,8 @@ class _Heads:
         self.heads = [self.vector.spread(word) for word in words]
 
     def distances(self, part: int) -> Any:
-        """Return the head distances of entries `part` * `LANES` and on after the first."""
-        at = self.builder.add(self.first, ir.Constant(ir.IntType(64), part * LANES))
+        """Return the head distances of the entries in register number `part`."""
+        at = self.builder.add(self.first, ir.Constant(ir.IntType(64), part * self.vector.lanes))
         total = None
         for column, head in zip(self.columns, self.heads, strict=True):
             bits = self.vector.distances(self.builder.gep(column, [at]), head)
@@ -206,10 +210,10 @@ def _signature(result: types.Type, columns: types.Type, heads: types.Type) -> An
 def _any_near(typing: Any, columns: Any, first: Any, heads: Any, query: Any, limit: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         of = _Heads(context, builder, signature, args)
-        least = of.distances(0)
-        for part in range(1, GROUP // LANES):
-            least = of.vector.lesser(least, of.distances(part))
-        mask = of.vector.within(least, of.limit)
+        least = [of.distances(part) for part in range(GROUP // of.vector.lanes)]
+        while len(least) > 1:  # pairs of pairs: none waits for all that came before
+            least = [of.vector.lesser(*two) for two in zip(least[::2], least[1::2], strict=True)]
+        mask = of.vector.within(least[0], of.limit)
         return builder.icmp_unsigned("!=", mask, ir.Constant(mask.type, 0))
 
     known = _are_columns(columns, heads)
@@ -221,9 +225,10 @@ def _near_mask(typing: Any, columns: Any, first: Any, heads: Any, query: Any, li
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         of, wide = _Heads(context, builder, signature, args), ir.IntType(64)
         mask = ir.Constant(wide, 0)
-        for part in range(MASK // LANES):
+        lanes = of.vector.lanes
+        for part in range(MASK // lanes):
             bits = of.vector.within(of.distances(part), of.limit)
-            mask = builder.or_(mask, builder.shl(bits, ir.Constant(wide, part * LANES)))
+            mask = builder.or_(mask, builder.shl(bits, ir.Constant(wide, part * lanes)))
         return mask
 
     known = _are_columns(columns, heads)

@@ -24,8 +24,9 @@ from hashmatch._kernels.tables import (
     BAND,
     CANDIDATE_LIMIT,
     CONTINUED,
-    FAR,
+    COUNT,
     FULL,
+    FULL_FIRST,
     GROUP,
     GROUPS,
     GROUPS_END,
@@ -33,13 +34,19 @@ from hashmatch._kernels.tables import (
     LINES,
     LINES_END,
     NEAR,
+    NEAR_WORD,
     OFFSET,
+    POINTER,
+    ROW_BYTES,
     ROWS,
-    SHORT,
-    WHOLE,
+    SIGNATURE,
     WIDEST,
+    WORD,
+    capacity,
+    first_in_line,
     line_beyond,
     ring_bits,
+    row_at,
 )
 
 if TYPE_CHECKING:
@@ -49,14 +56,14 @@ BATCH = 256
 """Lines and candidates that wait to be looked at more closely."""
 FURTHER = 4
 """Lines beyond the first of an address that are asked for at once."""
-LINE_AT, NEAR_MASK, QUERY, OF_BAND, OF_GROUP, OF_START, BEFORE, SIGNATURE, COLUMNS = range(9)
-"""Columns of hits: the place of a line, which are near in it, and what was asked there: the place
-of the address in starts, the entries of it in lines before, and half of the query's signature."""
-START, SLOT, FOR_QUERY, BY_BAND, LEFT = range(5)
-"""Columns of candidates: the place of their address in starts, the place from there, the query, the
-band, and how far the other half of the signature may be."""
-
-
+LINE_AT, FIRST_AT, NEAR_MASK, QUERY, OF_BAND, OF_GROUP, ASKED = range(7)
+"""Columns of hits: the place of a line, that of the first one of its address, which are near in it,
+and what was asked there: the query, the band, the group, and the query's signature."""
+PLACE, FOR_QUERY, BY_BAND, BY_GROUP = range(4)
+"""Columns of candidates: where in rows it is said which entry it is, the query, the band, and the
+group."""
+COLUMNS = 8
+"""Of all rows that a search is given."""
 SCRATCH = 1 + 2 * BATCH
 """Rows for use in between, besides the most lines that a query looks at in a band."""
 
@@ -81,29 +88,21 @@ def pairs_in(rows: NDArray[np.int64], head: NDArray[np.int64]) -> NDArray[np.int
 
 
 @kernel
-def found_before(
-    head: NDArray[np.int64],
-    entries: NDArray[np.uint64],
-    e: int,
-    queries: NDArray[np.uint64],
-    q: int,
-    band: int,
-) -> bool:
-    """Say whether an earlier band finds the same pair: each is reported by the first that does."""
+def found_before(head: NDArray[np.int64], unlike: NDArray[np.uint64], band: int) -> bool:
+    """Say whether an earlier band finds the same pair: each is reported by the first that does.
+
+    `unlike`, shape (1, w), has the bits that differ.
+    """
     for b in range(HEAD, band, BAND):
         offset, address = load(head, b + OFFSET), load(head, b + ADDRESS)
-        ours, theirs = (
-            ring_bits(entries, e, offset, address),
-            ring_bits(queries, q, offset, address),
-        )
-        group = load(head, b + GROUPS) + GROUP * popcount(np.uint64(ours ^ theirs))
+        changed = popcount(np.uint64(ring_bits(unlike, 0, offset, address)))
+        group = load(head, b + GROUPS) + GROUP * changed
         if group >= load(head, b + GROUPS_END):
             continue
-        offset += address
-        unlike = ring_bits(entries, e, offset, 32) ^ ring_bits(queries, q, offset, 32)
-        if popcount(np.uint64(unlike >> 16)) <= load(head, group + NEAR) and popcount(
-            np.uint64(unlike)
-        ) <= load(head, group + WHOLE):
+        signature = ring_bits(unlike, 0, offset + address, SIGNATURE)
+        if popcount(np.uint64(signature)) > load(head, group + NEAR):
+            continue
+        if popcount(unlike[0, load(head, b + WORD)]) <= load(head, group + NEAR_WORD):
             return True
     return False
 
@@ -119,7 +118,7 @@ def look_closer(
     count: int,
     found: int,
 ) -> int:
-    """Compare whole signatures of `count` candidates, then whole hashes; return how many are found.
+    """Compare a word of `count` candidates, then the whole hash; return how many are found.
 
     Parameters
     ----------
@@ -127,32 +126,33 @@ def look_closer(
         See `hashmatch._kernels.multi_index.one_by_one`. Candidates are written over; pairs beyond
         the end of the rows are only counted.
     """
-    halves, singles = tables.view(np.uint16), tables.view(np.uint32)
+    numbers, flat, stride = tables.view(np.uint8), entries.reshape(-1), entries.shape[1]
     candidates, out = candidates_in(rows), pairs_in(rows, head)
-    last = entries.shape[0] - 1
+    last, size = load(head, COUNT) - 1, load(head, ROW_BYTES)
     for i in range(count):
-        band = candidates[i, BY_BAND]
-        at = min(signed(load(singles, candidates[i, START])) + candidates[i, SLOT], last)
-        prefetch(halves, load(head, band + FAR) + at)
-        prefetch(singles, load(head, band + ROWS) + at)
-        candidates[i, START] = at
+        e = min(row_at(numbers, candidates[i, PLACE], size), last)
+        prefetch(flat, load(head, candidates[i, BY_BAND] + WORD) * stride + e)
+        candidates[i, PLACE] = e
     left = 0
     for i in range(count):
-        at, q, band = candidates[i, START], candidates[i, FOR_QUERY], candidates[i, BY_BAND]
-        far = signed(load(halves, load(head, band + FAR) + at))
-        end = load(head, band + OFFSET) + load(head, band + ADDRESS)
-        if popcount(np.uint64(far ^ ring_bits(queries, q, end + 16, 16))) <= candidates[i, LEFT]:
-            candidates[left, START] = min(signed(load(singles, load(head, band + ROWS) + at)), last)
-            candidates[left, FOR_QUERY], candidates[left, BY_BAND] = q, band
-            left += 1
-    for i in range(left):
-        e, q = candidates[i, START], candidates[i, FOR_QUERY]
-        distance = 0
-        for word in range(entries.shape[1]):
-            distance += popcount(entries[e, word] ^ queries[q, word])
-        if distance > limit:
+        e, q, band = candidates[i, PLACE], candidates[i, FOR_QUERY], candidates[i, BY_BAND]
+        word = load(head, band + WORD)
+        unlike_word = load(flat, word * stride + e) ^ queries[q, word]
+        if popcount(unlike_word) > load(head, candidates[i, BY_GROUP] + NEAR_WORD):
             continue
-        if found_before(head, entries, e, queries, q, candidates[i, BY_BAND]):
+        for other in range(queries.shape[1]):
+            prefetch(flat, other * stride + e)
+        candidates[left, PLACE], candidates[left, FOR_QUERY] = e, q
+        candidates[left, BY_BAND] = band
+        left += 1
+    unlike = np.empty((1, queries.shape[1]), np.uint64)
+    for i in range(left):
+        e, q = candidates[i, PLACE], candidates[i, FOR_QUERY]
+        distance = 0
+        for word in range(queries.shape[1]):
+            unlike[0, word] = load(flat, word * stride + e) ^ queries[q, word]
+            distance += popcount(unlike[0, word])
+        if distance > limit or found_before(head, unlike, candidates[i, BY_BAND]):
             continue
         if found < out.shape[0]:
             out[found, 0], out[found, 1], out[found, 2] = q, e, distance
@@ -182,11 +182,10 @@ def sift(
         For each query, how many candidates and further lines there were; beyond `CANDIDATE_LIMIT`
         it is given up: what is written of it is not all.
     """
-    halves, singles = tables.view(np.uint16), tables.view(np.uint32)
+    numbers, halves = tables.view(np.uint8), tables.view(np.uint16)
     hits, candidates = hits_in(rows, head), candidates_in(rows)
-    most = load(head, CANDIDATE_LIMIT)
+    most, last, size = load(head, CANDIDATE_LIMIT), load(head, COUNT) - 1, load(head, ROW_BYTES)
     for i in range(count):
-        prefetch(singles, hits[i, OF_START])
         if load(halves, hits[i, LINE_AT]) == CONTINUED:
             further = load(head, hits[i, OF_BAND] + LINES) + line_beyond(halves, hits[i, LINE_AT])
             for k in range(FURTHER):
@@ -194,38 +193,42 @@ def sift(
     waiting = 0
     for i in range(count):
         line, near, q = hits[i, LINE_AT], np.uint64(hits[i, NEAR_MASK]), hits[i, QUERY]
-        band, group = hits[i, OF_BAND], hits[i, OF_GROUP]
+        band, group, signature = hits[i, OF_BAND], hits[i, OF_GROUP], hits[i, ASKED]
         if work[q] > most:
             continue
-        start, slot, signature = hits[i, OF_START], hits[i, BEFORE], hits[i, SIGNATURE]
-        whole = load(head, group + WHOLE)
-        in_line, left, is_last = signed(load(halves, line)) & FULL, 0, False
-        if load(halves, line) == CONTINUED:
-            in_line, is_last = SHORT, True
-            count_here = signed(load(singles, start + 1)) - signed(load(singles, start))
-            left = min(count_here, entries.shape[0]) - slot - SHORT
+        first_row, further, in_line = load(head, band + ROWS), 0, signed(load(halves, line))
+        first, before = first_in_line(halves, hits[i, FIRST_AT]), LINE - FULL_FIRST
+        if line != hits[i, FIRST_AT]:
+            first += capacity((line - hits[i, FIRST_AT]) // LINE)
+            before = LINE - FULL
+        if in_line == CONTINUED:
+            in_line = LINE - before - POINTER
+            further = load(head, band + LINES) + line_beyond(halves, line)
         while True:
-            near = (near >> np.uint64(1)) & ((np.uint64(1) << np.uint64(in_line)) - np.uint64(1))
+            in_line = min(in_line & FULL, LINE - before)
+            near = (near >> np.uint64(before)) & (
+                (np.uint64(1) << np.uint64(in_line)) - np.uint64(1)
+            )
             while near != np.uint64(0):
                 k = trailing_zeros(near)
                 near &= near - np.uint64(1)
                 if waiting == BATCH:
                     found = look_closer(head, tables, entries, queries, limit, rows, waiting, found)
                     waiting = 0
-                unlike = signed(load(halves, line + 1 + k)) ^ signature
-                candidates[waiting, START], candidates[waiting, SLOT] = start, slot + k
-                candidates[waiting, FOR_QUERY], candidates[waiting, BY_BAND] = q, band
-                candidates[waiting, LEFT] = whole - popcount(np.uint64(unlike))
+                place = first_row + size * min(first + k, last)
+                prefetch(numbers, place)
+                candidates[waiting, PLACE], candidates[waiting, FOR_QUERY] = place, q
+                candidates[waiting, BY_BAND], candidates[waiting, BY_GROUP] = band, group
                 waiting += 1
                 work[q] += 1
-            if left <= 0 or work[q] > most:
+            if further == 0 or further >= load(head, band + LINES_END) or work[q] > most:
                 break
-            slot += in_line
-            line = load(head, band + LINES) + line_beyond(halves, line) if is_last else line + LINE
-            line = min(line, load(head, band + LINES_END) - LINE)
-            is_last = False
+            line, first, before = further, first + in_line, LINE - FULL_FIRST
+            if first_in_line(halves, line) != first:
+                break  # these are of another address
+            in_line = signed(load(halves, line))
+            further = further + LINE if in_line & FULL == FULL_FIRST else 0  # not full: the last
+            prefetch(halves, line + (1 + FURTHER) * LINE)
             near = near_signatures(halves, line, signature, load(head, group + NEAR))
-            in_line = min(FULL, left)
-            left -= in_line
             work[q] += 1
     return look_closer(head, tables, entries, queries, limit, rows, waiting, found)

@@ -6,10 +6,12 @@ a command runs, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
+import atexit
 import io
 import logging
 import os
 import sys
+import threading
 import warnings
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
@@ -57,14 +59,44 @@ def no_core_dumps() -> None:
             ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
+def exit_now(code: object) -> None:
+    """End the process with an exit code, or return where the interpreter has to end it.
+
+    What is registered for the end is done, and output written. But the modules are not taken apart
+    one by one, which takes a fifth of the time of a command that checks one picture.
+    """
+    is_main_alone = all(
+        thread.daemon or thread is threading.main_thread() for thread in threading.enumerate()
+    )
+    if not isinstance(code, int) or not is_main_alone:
+        return
+    atexit._run_exitfuncs()
+    try:
+        for output in (sys.stdout, sys.stderr):
+            if output is not None:
+                output.flush()
+    except (OSError, ValueError):  # nobody reads it, or it is closed
+        return
+    os._exit(code & 0xFF)
+
+
 class _Commands(Group):
     """Turns every way a command can end into its exit code and at most a line of text."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         # Here, since this is how the program starts: whoever calls commands from Python, as tests
         # do, keeps his process as it is.
-        if not os.environ.get(DEBUG):
-            no_core_dumps()
+        if os.environ.get(DEBUG):
+            return self._run(*args, **kwargs)
+        no_core_dumps()
+        try:
+            return self._run(*args, **kwargs)
+        except SystemExit as end:
+            exit_now(end.code)
+            raise
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        """Run with an output that knows when its reader is gone."""
         before = sys.__stdout__
         if before is None or sys.stdout is not before or before.isatty():
             return super().__call__(*args, **kwargs)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import simplejpeg
 
 from hashmatch.decode import limits
+from hashmatch.decode.exif import orientation_of
 from hashmatch.decode.tiles import TILED
 
 if TYPE_CHECKING:
@@ -25,6 +26,16 @@ ALONE = {0x01, 0xD8}
 """Markers without a length."""
 MOST_SEGMENTS = 4096
 PROFILE = b"ICC_PROFILE\0"
+BASELINE, QUANTIZATION, EXIF = 0xC0, 0xDB, 0xE1
+TABLES = {0xC4, 0xDD, 0xFE}
+"""Huffman tables, restart intervals and comments, which libjpeg alone reads."""
+METADATA = (
+    (0xE0, b"JFIF\0", 16),
+    (0xE1, b"http://ns.adobe.com/xap/1.0/\0", 31),
+    (0xE2, PROFILE, 16),
+)
+"""Application segments that are not looked at: marker, how they begin, and their least length."""
+_SEGMENT, _FRAME = struct.Struct(">BBH"), struct.Struct(">BHHB")
 FREQUENCIES = 64
 
 
@@ -89,13 +100,69 @@ def fast_pixels(
         return None
     if image.decoderconfig:  # it is to be scaled down
         return None
+    return _pixels(data, (image.height, image.width), into)
+
+
+def plain_pixels(data: bytes, into: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
+    """Return what `fast_pixels` does of a JPEG as most are, without Pillow reading its header.
+
+    That takes Pillow a tenth of the time that decoding takes. None of any other file.
+    """
+    size = plain_size(data)
+    return None if size is None else _pixels(data, size, into)
+
+
+def _pixels(
+    data: bytes, size: tuple[int, int], into: NDArray[np.uint8] | None
+) -> NDArray[np.uint8] | None:
+    """Return the RGB pixels of a sound JPEG; None if it is not, or not of that height and width."""
     try:
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
             data, "RGB", fastdct=False, fastupsample=False, buffer=into, strict=True
         )
     except ValueError:
         return None
-    return pixels if pixels.shape[:2] == (image.height, image.width) else None
+    return pixels if pixels.shape[:2] == size else None
+
+
+def plain_size(data: bytes) -> tuple[int, int] | None:
+    """Return height and width of a baseline JPEG whose header has nothing but what most have.
+
+    That is one scan of gray or colour, upright, small enough to be decoded whole, with tables of
+    eight bits, no padding, and as metadata only JFIF, EXIF, XMP, colour profiles and comments, none
+    of which changes a pixel. None of any other file, sound or not: whoever reads those decides.
+    """
+    position, size, components, exif = 2, (0, 0), 0, False
+    try:
+        for _ in range(limits.JPEG_SEGMENTS):
+            start, marker, length = _SEGMENT.unpack_from(data, position)
+            body, position = position + 4, position + 2 + length
+            if start != 0xFF or length < 2:
+                return None
+            if marker == QUANTIZATION:
+                if (length - 2) % 65 or any(data[at] > 3 for at in range(body, position, 65)):
+                    return None
+            elif marker == BASELINE:
+                precision, *size_, components_ = _FRAME.unpack_from(data, body)
+                if components or precision != 8 or length != 8 + 3 * components_:
+                    return None
+                size, components = (size_[0], size_[1]), components_
+            elif marker == SCAN:
+                is_whole = data[body] == components and components in {1, 3}
+                most = min(limits.PIXELS["JPEG"], limits.WHOLE_JPEG_PIXELS)
+                return size if is_whole and 0 < size[0] * size[1] <= most else None
+            elif marker == EXIF and data.startswith(b"Exif\0\0", body):
+                if exif or orientation_of(data[body:position]) != 1:
+                    return None
+                exif = True
+            elif marker not in TABLES and not any(
+                marker == at and length >= least and data.startswith(name, body)
+                for at, name, least in METADATA
+            ):
+                return None
+    except (IndexError, struct.error):  # it is cut off
+        pass
+    return None
 
 
 def ended(data: bytes) -> tuple[bytes, bool] | None:

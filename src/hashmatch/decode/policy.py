@@ -24,7 +24,7 @@ from hashmatch.decode.formats import (
     open_image,
 )
 from hashmatch.decode.inputs import ImageInput, file_behind, load, unread_file
-from hashmatch.decode.jpeg import SCALED, ended, fast_pixels, scale_down
+from hashmatch.decode.jpeg import SCALED, ended, fast_pixels, plain_pixels, scale_down
 from hashmatch.decode.metadata import without_cut_frames, without_metadata
 from hashmatch.decode.pillow_settings import pillow_settings
 from hashmatch.decode.readings import other_readings
@@ -138,6 +138,11 @@ def decode_file(
     turning: look where they are.
     """
     name = identify(data)
+    if name == "JPEG" and not readings:
+        with as_outcomes(name):
+            pixels = plain_pixels(data, into)
+        if pixels is not None:
+            return Picture(pixels, FORMATS[name])
     limits.check_structure(data, name)
     with as_outcomes(name):
         return decode_as(name, data, into, readings=readings)

@@ -96,7 +96,13 @@ class Sides:
 def cuts(pixels: NDArray[np.uint8], *, captioned: bool) -> dict[str, Cut]:
     """Return the `borders` of (h, w, 3) `pixels`, and where `captioned` the `captions` too."""
     sides = Sides(pixels)
-    return borders(sides) | (captions(sides) if captioned else {})
+    found = borders(sides)
+    if captioned:
+        captions_found = captions(sides)
+        if "caption_both" in captions_found:
+            found.pop("trim_even", None)  # what is plain at both ends is in the captions' bars
+        found |= captions_found
+    return found
 
 
 def borders(sides: Sides) -> dict[str, Cut]:
@@ -129,17 +135,22 @@ def captions(sides: Sides) -> dict[str, Cut]:
     """Return what to take off a picture that has a bar with a caption, by name.
 
     Bars are above, below or both; they are taken off alone, and with the borders of the other
-    sides.
+    sides. Of two bars, what is plain is at the edge of the other one, and is no border.
     """
     plain = [bar.lines for bar in sides.bars(PLAIN, PLAIN)]
     below, above = sides.bars(PLAIN, CAPTION), sides.bars(CAPTION, PLAIN)
     both = sides.bars(CAPTION, CAPTION)
+    are_two = both[0].lines > plain[0] and both[1].lines > plain[1]
     wanted: dict[str, Cut] = {}
     if below[1].lines > plain[1] and below[1].sharpness >= SHARP:
-        wanted |= {"caption_below": (0, below[1].lines, 0, 0), "caption_below_trim": _sharp(below)}
+        wanted["caption_below"] = 0, below[1].lines, 0, 0
+        if not are_two:
+            wanted["caption_below_trim"] = _sharp(below)
     if above[0].lines > plain[0] and above[0].sharpness >= SHARP:
-        wanted |= {"caption_above": (above[0].lines, 0, 0, 0), "caption_above_trim": _sharp(above)}
-    if both[0].lines > plain[0] and both[1].lines > plain[1]:
+        wanted["caption_above"] = above[0].lines, 0, 0, 0
+        if not are_two:
+            wanted["caption_above_trim"] = _sharp(above)
+    if are_two:
         wanted |= {
             "caption_both": (both[0].lines, both[1].lines, 0, 0),
             "caption_both_trim": (both[0].lines, both[1].lines, both[2].lines, both[3].lines),

@@ -22,7 +22,15 @@ LEAST_DRAWN = 0.01
 LEAST, MOST = 0.02, 0.3
 """Of the picture: how much an overlay covers."""
 AROUND = 3
-"""Squares around those of one colour that are taken as covered: outlines, and what JPEG mixes."""
+"""Squares around those of one colour in which others of it are of the same thing."""
+TOLERANCE = 32
+"""Levels by which pixels of one colour differ, in JPEG, where they hang together."""
+RINGS, RING_ALIKE = 6, 25.0
+"""Rings of pixels in which an outline is looked for, and levels by which it strays from its colour.
+
+With what is covered known exactly, 70 of 100 stickers of 10 % are found; like this, 70, and with
+all squares nearer than `AROUND` taken as covered, 53.
+"""
 COUNT, TRIED = 2, 3
 """Overlays of a picture, those with the most squares of one colour first, and colours looked at."""
 TOGETHER = 0.9
@@ -33,7 +41,7 @@ AT_EDGE = 0.3
 """Of the root of its squares, how many lie at the picture's edge: most plain parts of photographs
 lie there.
 
-Of 100 photographs 6 have something that passes for an overlay; of 100 stickers of 10 % 90 do.
+Of 100 photographs 9 have something that passes for an overlay; of 100 stickers of 10 % 89 do.
 """
 
 
@@ -46,7 +54,10 @@ def overlays(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """
     from hashmatch._kernels.overlays import commonest_colour, covered, largest_group
 
+    pixels = pixels.view()
+    pixels.flags.writeable = False  # compiled once, whether the caller's array is or is not
     side = max(LEAST_SIDE, -(-max(pixels.shape[:2]) // ACROSS))
+    step = max(1, side // 2)
     squares = flat_squares(pixels, side)
     least = max(1, round(LEAST_DRAWN * squares.size))
     marked, group = np.empty((2, *squares.shape), np.bool_)
@@ -58,7 +69,7 @@ def overlays(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
             break
         drawn, around, at_edge = largest_group(marked, AROUND, group)
         if drawn >= max(TOGETHER * count, DRAWN * around) and at_edge <= AT_EDGE * around**0.5:
-            covered(group, cells)
+            covered(pixels, step, side, marked, group, TOLERANCE, RING_ALIKE, RINGS, cells)
             if LEAST <= cells.mean() <= MOST:
                 found.append(cells.copy())
         squares[marked] = -1

@@ -63,13 +63,11 @@ class Part(NamedTuple):
 
     def live(self, gone: NDArray[np.bool_] | None) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
         """Return the hashes of entries that were not removed, and their numbers."""
-        numbers = self.entries(np.arange(len(self.segment.words)))
+        numbers = self.entries(np.arange(self.segment.count))
         if gone is None:
-            return self.segment.words, numbers
+            return self.segment.words(), numbers
         kept = np.flatnonzero(~gone[numbers])
-        words = self.segment.words[kept]
-        words.flags.writeable = False
-        return words, numbers[kept]
+        return self.segment.words(kept), numbers[kept]
 
 
 def divide(
@@ -128,7 +126,7 @@ def merge(
 
 
 def _is_small(one: Part, other: Part) -> bool:
-    sizes = len(one.segment.words), len(other.segment.words)
+    sizes = one.segment.count, other.segment.count
     return sizes[0] <= sizes[1] and sum(sizes) <= MERGED
 
 
@@ -269,7 +267,7 @@ class Snapshot(Opaque):
         numbers[order] = np.arange(len(order), dtype=np.uint32)
         parts = tuple(
             part._replace(
-                numbers=numbers[: len(part.segment.words)]
+                numbers=numbers[: part.segment.count]
                 if part.numbers is None
                 else numbers[part.numbers]
             )
@@ -302,7 +300,7 @@ class Snapshot(Opaque):
         for part in self.parts:
             gone = np.empty(0, np.bool_)
             if self.gone is not None:
-                rows = slice(len(part.segment.words)) if part.numbers is None else part.numbers
+                rows = slice(part.segment.count) if part.numbers is None else part.numbers
                 gone = self.gone[rows]
             found.append(part.numbered(part.segment.nearest(words, count, limit, gone)))
         return joined(found)
@@ -350,10 +348,11 @@ class Snapshot(Opaque):
         """Bytes of all its arrays."""
         arrays: list[NDArray[Any] | None] = [self.own, self.gone]
         for part in self.parts:
-            arrays += [part.segment.words, part.segment.columns, part.numbers]
+            arrays += [part.segment.columns, part.numbers]
             if part.segment.tables is not None:
                 arrays += [part.segment.tables.head, part.segment.tables.tables]
-        return sum(array.nbytes for array in arrays if array is not None)
+        clusters = [part.segment.clusters for part in self.parts]
+        return sum(one.nbytes for one in [*arrays, *clusters] if one is not None)
 
     def __len__(self) -> int:
         return self.following - (0 if self.gone is None else int(self.gone.sum()))

@@ -14,6 +14,7 @@ import numpy as np
 
 from hashmatch._kernels import tables as kernels
 from hashmatch._kernels.simd import LINE
+from hashmatch._kernels.tables import SIGNATURE
 from hashmatch._kernels.verify import SCRATCH
 from hashmatch.records.hashes import Opaque
 
@@ -34,11 +35,11 @@ COST_OVERFLOW_NS = 30.0
 COST_NEXT_LINE_NS = 4.5
 """Each further line of an address: it lies beside the first."""
 COST_CANDIDATE_NS = 15.0
-"""Verifying an entry whose half signature is near enough: the other half, then the whole hash."""
+"""Verifying an entry whose signature is near enough: which one it is, then its hash."""
 COST_LINEAR_NS = 0.08
 """One entry of a linear search."""
-SIGNATURE = 32
-"""Bits kept of what follows an address; the first half of them is looked at first."""
+WORD = 64
+"""Bits."""
 LEAST_ENTRIES = 12
 """Entries for each address, at least: its line takes 64 bytes even when it has one."""
 LONGEST_ADDRESS = 24
@@ -60,7 +61,8 @@ class Band(NamedTuple):
         that (Poisson); some addresses may need more, and get it elsewhere.
         """
         met = count / (1 << self.address)
-        return max(1, math.ceil((met + 1.5 * math.sqrt(met)) / kernels.FULL))
+        spare = kernels.FULL - kernels.FULL_FIRST
+        return max(1, math.ceil((met + 1.5 * math.sqrt(met) + spare) / kernels.FULL))
 
     @property
     def masks(self) -> tuple[tuple[int, ...], ...]:
@@ -127,9 +129,8 @@ def _least_cost(number: int, longest: int, limit: int, count: int) -> float:
 
 @lru_cache
 def _passing(limit: int) -> float:
-    """Return which part of random half signatures are within `limit` bits."""
-    half = SIGNATURE // 2
-    return float(sum(math.comb(half, i) for i in range(limit + 1)) / 2**half)
+    """Return which part of random signatures are within `limit` bits."""
+    return float(sum(math.comb(SIGNATURE, i) for i in range(limit + 1)) / 2**SIGNATURE)
 
 
 def _cost(bands: tuple[Band, ...], count: int) -> float:
@@ -139,35 +140,71 @@ def _cost(bands: tuple[Band, ...], count: int) -> float:
     for b, band in enumerate(bands):
         met = count / (1 << band.address)
         lines = band.lines(count)
-        overflowing = math.erfc((kernels.FULL * lines + 0.5 - met) / math.sqrt(2 * met)) / 2
+        overflowing = math.erfc((kernels.FULL * lines - 1.5 - met) / math.sqrt(2 * met)) / 2
         place = line + overflowing * COST_OVERFLOW_NS + COST_NEXT_LINE_NS * (lines - 1)
         for changed in range(band.tolerance + 1):
-            near, _ = signature_limits(bands, b, changed)
-            candidates = COST_CANDIDATE_NS * met * _passing(near)
+            candidates = COST_CANDIDATE_NS * met * _passing(signature_limit(bands, b, changed))
             cost += math.comb(band.address, changed) * (place + candidates)
     return cost
 
 
-def signature_limits(bands: tuple[Band, ...], b: int, changed: int) -> tuple[int, int]:
-    """Return how far half the signature of an entry may be, and the whole one, to be looked at.
+def signature_limit(bands: tuple[Band, ...], b: int, changed: int) -> int:
+    """Return how far the signature of an entry may be for it to be looked at.
 
-    From the band by which an entry is found, here `b`, where `changed` bits of its address differ,
-    every sum of differences along the ring is less than that of the tolerances + 1 of the bands
-    that it reaches into.
+    `changed` bits of its address in band `b` differ.
     """
-    limits = []
-    for length in (SIGNATURE // 2, SIGNATURE):
-        reached, allowed, i = 0, 0, b
-        while reached < bands[b].address + length:
-            reached += bands[i].width
-            allowed += bands[i].tolerance + 1
-            i = (i + 1) % len(bands)
-        limits.append(min(allowed - 1 - changed, length))
-    return limits[0], limits[1]
+    ring = _ring_limit(bands, b, bands[b].address + SIGNATURE)
+    return min(ring - changed, SIGNATURE)
+
+
+def word_limit(bands: tuple[Band, ...], b: int, changed: int, bits: int) -> int:
+    """Return how far the word after that in which band `b` begins may be, of a hash of `bits`."""
+    offset = bands[b].offset
+    if bits == WORD:
+        return bits
+    is_beside = offset % WORD + bands[b].address <= WORD  # the address is no part of it
+    ring = _ring_limit(bands, b, 2 * WORD - offset % WORD)
+    return ring - changed if is_beside else ring
+
+
+def _ring_limit(bands: tuple[Band, ...], b: int, length: int) -> int:
+    """Return how many of `length` bits from the beginning of a band on may differ.
+
+    From the band by which an entry is found, here `b`, every sum of differences along the ring is
+    less than that of the tolerances + 1 of the bands that it reaches into.
+    """
+    reached, allowed, i = 0, 0, b
+    while reached < length:
+        reached += bands[i].width
+        allowed += bands[i].tolerance + 1
+        i = (i + 1) % len(bands)
+    return allowed - 1
+
+
+def row_bytes(count: int) -> int:
+    """Return how many bytes number one of `count` entries."""
+    return max(1, -(-(count - 1).bit_length() // 8))
 
 
 CACHE_LINE = 64
 """Bytes; every part of the tables begins at a multiple."""
+
+
+class Counted(NamedTuple):
+    """Of a band, where the entries of each address start, and the lines they take beyond theirs."""
+
+    starts: NDArray[np.uint32]
+    beyond: int
+
+
+def count_bands(words: NDArray[np.uint64], bands: tuple[Band, ...]) -> list[Counted]:
+    """Return how many of the hashes, (n, w), each address of each band has."""
+    counted = []
+    for band in bands:
+        starts, own = np.empty(2**band.address + 1, np.uint32), band.lines(len(words))
+        beyond = kernels.count_band(words, band.offset, band.address, own, starts)
+        counted.append(Counted(starts, beyond))
+    return counted
 
 
 class Tables(Opaque):
@@ -191,39 +228,47 @@ class Tables(Opaque):
 
     @classmethod
     def build(
-        cls, words: NDArray[np.uint64], bands: tuple[Band, ...], arena: FileArena | None = None
+        cls,
+        words: NDArray[np.uint64],
+        bands: tuple[Band, ...],
+        arena: FileArena | None = None,
+        counted: list[Counted] | None = None,
+        entries: NDArray[np.uint32] | None = None,
+        count: int | None = None,
     ) -> Tables:
         """Return the tables of hashes, (n, w), n below 2**32; those of the same list are equal.
 
-        They are in memory, or in the `arena` of a file.
+        They are in memory, or in the `arena` of a file. `counted` is what `count_bands` says of
+        them, if that is known. Where the hashes are only some of a list of `count` entries,
+        `entries`, shape (n,), says which ones.
         """
-        count = len(words)
-        starts = [np.empty(2**band.address + 1, np.uint32) for band in bands]
-        each = [band.lines(count) for band in bands]
+        if counted is None:
+            counted = count_bands(words, bands)
+        if entries is None or count is None:
+            entries, count = np.empty(0, np.uint32), len(words)
         lines = tuple(
-            2**band.address * own + kernels.count_band(words, band.offset, band.address, own, begin)
-            for band, own, begin in zip(bands, each, starts, strict=True)
+            2**band.address * band.lines(len(words)) + of_band.beyond
+            for band, of_band in zip(bands, counted, strict=True)
         )
-        head, size = lay_head(bands, lines, count)
+        head, size = lay_head(bands, lines, count, len(words))
         if arena is None:
             tables = _aligned(size)
             tables[:] = 0
         else:
             tables = arena.new((size,), np.uint64)
-        singles, halves = tables.view(np.uint32), tables.view(np.uint16)
+        numbers, halves, each_row = tables.view(np.uint8), tables.view(np.uint16), row_bytes(count)
         for b, band in enumerate(bands):
             row = head[kernels.HEAD + kernels.BAND * b :][: kernels.BAND].tolist()
-            begin, far, rows = row[kernels.STARTS], row[kernels.FAR], row[kernels.ROWS]
-            own_starts = singles[begin : begin + len(starts[b])]
-            own_starts[:] = starts[b]
+            first = row[kernels.ROWS]
             kernels.fill_band(
                 words,
                 band.offset,
                 band.address,
-                each[b],
-                own_starts,
-                halves[far : far + count],
-                singles[rows : rows + count],
+                band.lines(len(words)),
+                each_row,
+                counted[b].starts,
+                entries,
+                numbers[first : first + each_row * len(words)],
                 halves[row[kernels.LINES] : row[kernels.LINES_END]],
             )
             if arena is not None:
@@ -233,10 +278,14 @@ class Tables(Opaque):
 
 
 def lay_head(
-    bands: tuple[Band, ...], lines: tuple[int, ...], count: int
+    bands: tuple[Band, ...], lines: tuple[int, ...], count: int, placed: int
 ) -> tuple[NDArray[np.int64], int]:
-    """Return the head for tables of `count` entries, and how many 64-bit words they take."""
+    """Return the head for tables of a list, and how many 64-bit words they take.
+
+    It has `count` entries, of which `placed` are in the tables.
+    """
     groups_at = kernels.HEAD + kernels.BAND * len(bands)
+    bits = sum(band.width for band in bands)
     masks_at = groups_at + kernels.GROUP * sum(band.tolerance + 1 for band in bands)
     rows: list[list[int]] = []
     groups: list[list[int]] = []
@@ -253,18 +302,21 @@ def lay_head(
         first_group = groups_at + kernels.GROUP * len(groups)
         for changed, own in enumerate(band.masks):
             at = masks_at + len(masks)
-            groups.append([at, at + len(own), *signature_limits(bands, b, changed)])
+            limits = signature_limit(bands, b, changed), word_limit(bands, b, changed, bits)
+            groups.append([at, at + len(own), *limits])
             masks += own
         last_group = groups_at + kernels.GROUP * len(groups)
-        starts, far, own_rows = place(4, 2**band.address + 1), place(2, count), place(4, count)
-        rows.append([band.offset, band.address, first_group, last_group, starts, far, own_rows])
+        own_rows = place(1, row_bytes(count) * placed + kernels.LONGEST_ROW)
+        rows.append([band.offset, band.address, first_group, last_group, own_rows])
     for b, band in enumerate(bands):
+        word = (band.offset // WORD + 1) % (bits // WORD)
         first_line = place(2, lines[b] * LINE)
-        rows[b] += [first_line, first_line + lines[b] * LINE, band.lines(count) * LINE]
-    widest = max(sum(map(len, band.masks)) * band.lines(count) for band in bands)
+        rows[b] += [first_line, first_line + lines[b] * LINE, band.lines(placed) * LINE, word]
+    widest = max(sum(map(len, band.masks)) * band.lines(placed) for band in bands)
     # Verifying more candidates takes as long as a linear search.
     most = int(COST_LINEAR_NS / COST_CANDIDATE_NS * count)
-    beginning = [len(bands), widest, most, *[0] * (kernels.HEAD - 3)]
+    beginning = [len(bands), widest, most, count, row_bytes(count)]
+    beginning += [0] * (kernels.HEAD - len(beginning))
     head = np.array([*beginning, *chain(*rows, *groups), *masks], np.int64)
     head.flags.writeable = False
     return head, end // 8

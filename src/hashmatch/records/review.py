@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, get_args
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -294,11 +295,21 @@ class ReviewRecord:
         """``Outcome.MATCH``, or ``Outcome.SUPPRESSED``."""
         return Outcome.MATCH if self.status == "pending_review" else Outcome.SUPPRESSED
 
-    def to_json(self) -> bytes:
-        """Return the record as one line of JSON, without the line end."""
-        fields = msgspec.to_builtins(self)
-        head = {name: fields.pop(name) for name in ("schema", "record_id", "status")}
-        return msgspec.json.encode(head | fields)
+    def to_json(self, *, include_hash: bool = True) -> bytes:
+        """Return the record as one line of JSON, without the line end.
+
+        Parameters
+        ----------
+        include_hash : bool
+            Whether the hash of the image stands in it, if the record has it.
+        """
+        line = _Line(*_in_order_of_line(self))
+        if not include_hash and self.hash.value is not UNSET:
+            known = self.hash
+            line.hash = RecordHash(
+                known.algorithm, known.quality, known.decode_policy, known.variant
+            )
+        return msgspec.json.encode(line)
 
     @classmethod
     def from_json(cls, line: bytes | str) -> ReviewRecord:
@@ -318,3 +329,10 @@ class ReviewRecord:
             return msgspec.json.decode(line, type=cls)
         except msgspec.MsgspecError as error:
             raise UsageError(f"cannot read the review record: {error}") from None
+
+
+_FIRST = ("schema", "record_id", "status")
+_NAMES = (*_FIRST, *(one.name for one in fields(ReviewRecord) if one.name not in _FIRST))
+_in_order_of_line = attrgetter(*_NAMES)
+_Line: Any = msgspec.defstruct("_Line", _NAMES)
+"""What a line of JSON says of a record, in its order."""

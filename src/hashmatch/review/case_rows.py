@@ -6,6 +6,7 @@ its priority from its items.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -76,21 +77,25 @@ class CaseRow(NamedTuple):
     def summary(self) -> Summary:
         """The summary of its items, as it is stored."""
         labels, surfaces = self.names
-        return Summary(*self[8:14], tuple(labels), tuple(surfaces), bool(self.chrome))
+        return Summary(*self[8:14], labels, surfaces, bool(self.chrome))
 
     @property
-    def names(self) -> tuple[list[str], list[str]]:
+    def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Its labels and its surfaces."""
-        decode = msgspec.json.decode
-        return decode(self.labels, type=list[str]), decode(self.surfaces, type=list[str])
+        return _from_json(self.labels), _from_json(self.surfaces)
 
     def with_summary(self, found: Summary, priority: int) -> CaseRow:
         """Return it with another summary and priority."""
         return self._replace(
             priority=priority,
-            **{name: getattr(found, name) for name in Summary._fields[:6]},
-            labels=msgspec.json.encode(found.labels).decode(),
-            surfaces=msgspec.json.encode(found.surfaces).decode(),
+            items=found.items,
+            distance=found.distance,
+            max_distance=found.max_distance,
+            algorithm=found.algorithm,
+            list_name=found.list_name,
+            quality=found.quality,
+            labels=_to_json(found.labels),
+            surfaces=_to_json(found.surfaces),
             chrome=int(found.mostly_chrome),
         )
 
@@ -134,6 +139,16 @@ class CaseRow(NamedTuple):
         )
 
 
+@lru_cache(maxsize=4096)
+def _to_json(names: tuple[str, ...]) -> str:
+    return msgspec.json.encode(names).decode()
+
+
+@lru_cache(maxsize=4096)
+def _from_json(text: str) -> tuple[str, ...]:
+    return msgspec.json.decode(text, type=tuple[str, ...])
+
+
 COLUMNS = ", ".join(CaseRow._fields)
 _SET = ", ".join(f"{name} = ?" for name in CaseRow._fields[1:])
 
@@ -171,9 +186,14 @@ class Summary(NamedTuple):
             *closest,
             quality,
             self.labels if labels <= set(self.labels) else tuple(sorted(labels | {*self.labels})),
-            tuple(sorted({*self.surfaces, record.item.surface.value})),
+            _with_name(self.surfaces, record.item.surface.value),
             record.mostly_chrome is True and (self.mostly_chrome or not self.items),
         )
+
+
+@lru_cache(maxsize=4096)
+def _with_name(names: tuple[str, ...], name: str) -> tuple[str, ...]:
+    return tuple(sorted({*names, name}))
 
 
 def _share_of_limit(closest: tuple[int, int, str, str]) -> tuple[float, str, str]:

@@ -13,11 +13,10 @@ A key is a number of 64 bits for a part of a hash, or for an entry and a distanc
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from dataclasses import replace
+from collections import Counter
 from functools import cache
 from hashlib import blake2b
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import UNSET
@@ -44,16 +43,20 @@ class CaseFinder:
 
     def __init__(self, tx: Transaction, new: Sequence[Incoming]) -> None:
         self._limits = tx.settings.same_picture
-        self._by_hash = defaultdict[int, list[tuple[int, str, bytes]]](list)
+        # Of keys that two records have; all others lead nowhere.
+        seen = Counter(chain.from_iterable(each.keys for each in new))
+        self._by_hash: dict[int, list[tuple[int, str, bytes]]] = {
+            key: [] for key, records in seen.items() if records > 1
+        }
         self._by_entry: dict[int, tuple[int, ReviewRecord]] = {}
         self.new_keys: list[tuple[int, int]] = []
-        condition, value = tx.database.among(sorted({key for each in new for key in each.keys}))
+        condition, value = tx.database.among(sorted(seen))
         for key, case, algorithm, known in tx.database.rows(
             "SELECT value, number, hash_algorithm, hash FROM grouping_key JOIN review_case "
             f"ON number = case_number WHERE value {condition} AND hash IS NOT NULL",
             (value,),
         ):
-            self._by_hash[key].append((case, algorithm, known))
+            self._by_hash.setdefault(key, []).append((case, algorithm, known))
         probes = {key for each in new if each.hash is None for key in self._probes(each.record)}
         condition, value = tx.database.among(sorted(probes))
         for key, case, line in tx.database.rows(
@@ -82,11 +85,14 @@ class CaseFinder:
                 if (total := _entry_distance(each.record, first, self._limits)) is not None
             ]
             return min(sums, default=(0, None))[1]
+        shared = self._by_hash.keys() & each.keys
+        if not shared:
+            return None
         algorithm, bits = each.record.hash.algorithm, int.from_bytes(each.hash)
         near = [
             ((bits ^ int.from_bytes(known)).bit_count(), case)
-            for key in each.keys
-            for case, other, known in self._by_hash.get(key, ())
+            for key in shared
+            for case, other, known in self._by_hash[key]
             if other == algorithm and len(known) == len(each.hash)
         ]
         distance, case = min(near, default=(0, None))
@@ -100,7 +106,7 @@ class CaseFinder:
                 self._by_entry.setdefault(key, (case, each.record))
         else:
             keys = each.keys
-            for key in keys:
+            for key in self._by_hash.keys() & keys:
                 self._by_hash[key].append((case, each.record.hash.algorithm, each.hash))
         self.new_keys += [(key, case) for key in keys]
 
@@ -114,7 +120,7 @@ class CaseFinder:
 
 
 class Incoming(NamedTuple):
-    """A record as it is kept: the image's own hash apart from the rest."""
+    """A record, and how it is kept: the image's own hash apart from the rest."""
 
     record: ReviewRecord
     origin: Origin
@@ -139,10 +145,9 @@ class Incoming(NamedTuple):
             taken = b""
         if not taken:
             raise ReviewError(f"cannot add record {record.record_id}: its hash is not hexadecimal")
-        record = replace(record, hash=replace(record.hash, value=UNSET))
         algorithm = record.hash.algorithm
         keys = hash_keys(algorithm, taken, settings.same_picture.get(algorithm, 0))
-        return cls(record, origin, record.to_json(), taken, keys)
+        return cls(record, origin, record.to_json(include_hash=False), taken, keys)
 
     @property
     def digest(self) -> bytes:
@@ -152,12 +157,9 @@ class Incoming(NamedTuple):
 
 def content_digest(line: bytes, value: bytes | None, source: str, location: str) -> bytes:
     """Return the SHA-256 of all that is kept of a record and may expire."""
-    total = hashlib.sha256()
     apart = b"" if value is None else b"\1" + value
-    for part in (line, apart, source.encode(), location.encode()):
-        total.update(len(part).to_bytes(8, "big"))
-        total.update(part)
-    return total.digest()
+    parts = (line, apart, source.encode(), location.encode())
+    return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()
 
 
 def keys_of_case(
@@ -181,10 +183,10 @@ def keys_of_case(
 def hash_keys(algorithm: str, value: bytes, same: int) -> list[int]:
     """Return the keys of a hash, of which others within `same` bits have one in common."""
     number = int.from_bytes(value, "big")
-    keys = (
+    keys = [
         seed ^ (number >> start & mask) % PRIME
         for seed, start, mask in _parts(algorithm, len(value) * 8, same)
-    )
+    ]
     return list(dict.fromkeys(keys))
 
 

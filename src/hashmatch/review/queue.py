@@ -6,7 +6,7 @@ import secrets
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
-from hashmatch.errors import ReviewError, UsageError
+from hashmatch.errors import QueueUnavailable, ReviewError, UsageError
 from hashmatch.records.cases import CaseState, ConfirmedCase, Origin, Verdict
 from hashmatch.records.enums import Surface
 from hashmatch.records.review import ReviewRecord
@@ -15,8 +15,8 @@ from hashmatch.review.case_rows import WAITING, CaseRow, pages, priority, save
 from hashmatch.review.database import FORMAT, UPGRADES, Transaction, is_url
 from hashmatch.review.grouping import keys_of_case
 from hashmatch.review.history import Head
-from hashmatch.review.intake import RECORDS_PER_TRANSACTION, add_batch
-from hashmatch.review.results import Added, NotFinal, Pause, Purged
+from hashmatch.review.intake import BATCHES_PER_TRANSACTION, RECORDS_PER_BATCH, add_batch
+from hashmatch.review.results import Added, NotFinal, Pause, Purged, summed
 from hashmatch.review.reviewers import Reviewers
 from hashmatch.review.settings import Settings
 from hashmatch.review.stats import Statistics, statistics
@@ -213,8 +213,8 @@ class ReviewQueue:
 
         A case that is not a match, or unsure, waits again if a record joins it that says what
         nobody has decided: it is closer, or of another list, entry, label or source, or only a part
-        of its picture is the same. Suppressed records are counted and left out. A thousand are a
-        transaction: what was added when something stops it stays, and all of them can be given
+        of its picture is the same. Suppressed records are counted and left out. A few thousand are
+        a transaction: what was added when something stops it stays, and all of them can be given
         again.
 
         Parameters
@@ -240,12 +240,32 @@ class ReviewQueue:
         pairs = (
             (record, Origin()) if isinstance(record, ReviewRecord) else record for record in records
         )
-        total = Added()
-        while batch := list(islice(pairs, RECORDS_PER_TRANSACTION)):
-            with self.transaction() as tx:
-                added = add_batch(tx, batch, who, again=again)
-            total = Added(*map(sum, zip(total, added, strict=True)))
+        total, lot = Added(), list[list[tuple[ReviewRecord, Origin]]]()
+        try:
+            while batch := list(islice(pairs, RECORDS_PER_BATCH)):
+                lot.append(batch)
+                if len(lot) == BATCHES_PER_TRANSACTION:
+                    full, lot = lot, []
+                    total = summed(total, self._add(full, who, again))
+        finally:  # also if `records` raises an error, which then goes on
+            if lot:
+                total = summed(total, self._add(lot, who, again))
         return total
+
+    def _add(
+        self, batches: Sequence[Sequence[tuple[ReviewRecord, Origin]]], who: str, again: bool
+    ) -> Added:
+        """Add batches in one transaction; those before one that cannot be, each in its own."""
+        try:
+            with self.transaction() as tx:
+                return summed(*(add_batch(tx, batch, who, again=again) for batch in batches))
+        except QueueUnavailable:
+            raise
+        except Exception:
+            for batch in batches:
+                with self.transaction() as tx:
+                    add_batch(tx, batch, who, again=again)
+            raise
 
     def take(
         self, reviewer: str, *, label: str | None = None, surface: Surface | str | None = None

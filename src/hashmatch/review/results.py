@@ -30,6 +30,11 @@ class Added(NamedTuple):
     cases: int = 0
 
 
+def summed(*counts: Added) -> Added:
+    """Return several results as one."""
+    return Added(*map(sum, zip(*counts, strict=True)))
+
+
 class Pause(NamedTuple):
     """Instead of a case: the reviewer had ``after`` of them in a row, and rests ``until`` (UTC)."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hashmatch.errors import ReviewError
 from hashmatch.records.cases import Origin
 from hashmatch.review.queue import ReviewQueue
-from hashmatch.review.results import Added
+from hashmatch.review.results import Added, summed
 
 if TYPE_CHECKING:
     from hashmatch.records.review import ReviewRecord
@@ -70,7 +70,7 @@ class ReviewSink:
         """Add what was written to the queue."""
         added = self._queue.add(self._records, who=self._who)
         self._records = []
-        self.added = Added(*map(sum, zip(self.added, added, strict=True)))
+        self.added = summed(self.added, added)
 
     def close(self) -> None:
         """Finish: every record is in the queue when this returns."""

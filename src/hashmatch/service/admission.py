@@ -68,9 +68,14 @@ class Admission:
         self._seconds = 0.1
 
     @property
+    def taken(self) -> int:
+        """Places that are taken, or kept for requests that are coming."""
+        return self.inside + self.coming
+
+    @property
     def is_full(self) -> bool:
         """Whether another request would be refused."""
-        return self.inside + self.coming >= self.running + self.waiting
+        return self.taken >= self.running + self.waiting
 
     @property
     def expected_wait(self) -> float:

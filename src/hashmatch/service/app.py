@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from inspect import iscoroutinefunction
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from starlette.routing import Route
 from hashmatch._redact import forget
 from hashmatch.errors import HashmatchError, StoreError, UsageError
 from hashmatch.service import hma, v1
-from hashmatch.service.http import Disconnected, HttpError, Prepared, Request, Response
+from hashmatch.service.http import MAX_JSON, Disconnected, HttpError, Prepared, Request, Response
 from hashmatch.service.lookups import HashLookup
 from hashmatch.service.openapi import describe
 from hashmatch.service.operations import OPERATIONS, OWN, Operation
@@ -22,13 +23,18 @@ from hashmatch.service.service import too_many
 from hashmatch.service.snapshots import LOG
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 
     from hashmatch.service.http import Receive, Send
+    from hashmatch.service.operations import Answer
     from hashmatch.service.page import Page
     from hashmatch.service.service import Service
 
     Reply = Callable[[Response], None]
+    Done = Callable[[Response | BaseException], None]
+    TakeBody = Callable[[bytes | None], Coroutine[Any, Any, None] | None]
+    """Is called with the body of a request, or None if its caller went away before all of it was
+    there; what it returns answers the request, in a task."""
 
 BODY = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 """Headers of requests with a body."""
@@ -55,6 +61,10 @@ class Endpoint:
         self._scope = operation.scope
         self._name = f"{operation.method} {operation.path}"
         self._max_body = service.limits.max_body
+        self.max_whole = (
+            self._max_body if operation.is_of_picture else min(MAX_JSON, self._max_body)
+        )
+        """Bytes of a body that is gathered before the request is looked at."""
         self._shown = hma.error_response if operation.is_hma else v1.error_response
         self._noted = operation.noted
         self._refusals: dict[tuple[int, bool], Response] = {}
@@ -88,22 +98,65 @@ class Endpoint:
 
     def answer_soon(self, request: Request, reply: Reply) -> None:
         """Answer a request without a body, whose handler never waits, now or very soon."""
+        self._answer(request, self._begin, self._done(request, reply))
+
+    def let_in(self, request: Request, reply: Reply) -> TakeBody | None:
+        """Let a request in by its head; return what takes its body, None if it is refused."""
+        began, done = perf_counter(), self._done(request, reply)
+        try:
+            self._authorize(request)
+        except Exception as error:
+            done(error)
+            return None
+        if self.is_of_picture:
+            self._service.announce()
+
+        def take_body(body: bytes | None) -> Coroutine[Any, Any, None] | None:
+            request.whole, request.receive = body, _gone
+            answer = self._answer(request, partial(self._handler, self._service), done)
+            return None if answer is None else finish(answer)
+
+        async def finish(answer: Awaitable[Response]) -> None:
+            if self.is_of_picture:
+                self._service.arrived()
+            try:
+                response: Response | Exception = await answer
+            except Disconnected:
+                self._service.note(request, self._name, CLOSED, perf_counter() - began)
+                return
+            except Exception as error:
+                response = error
+            done(response)
+
+        return take_body
+
+    def _done(self, request: Request, reply: Reply) -> Done:
+        """Return what a request is answered with; its time runs from now."""
         began = perf_counter()
 
-        def done(answer: Response | Exception) -> None:
-            response = self._failed(answer) if isinstance(answer, Exception) else answer
+        def done(answer: Response | BaseException) -> None:
+            response = answer if isinstance(answer, Response) else self._failed(answer)
             reply(response)
             self._service.note(request, self._name, response.status, perf_counter() - began)
 
+        return done
+
+    def _answer(
+        self, request: Request, begin: Callable[[Request], Answer], done: Done
+    ) -> Awaitable[Response] | None:
+        """Answer a request now or very soon; return what there is to wait for, if there is."""
         try:
-            answer = self._begin(request)
+            answer = begin(request)
         except Exception as error:
             done(error)
+            return None
+        if isinstance(answer, HashLookup):
+            self._service.lookups.add(answer, done)
+        elif isinstance(answer, Response):
+            done(answer)
         else:
-            if isinstance(answer, HashLookup):
-                self._service.lookups.add(answer, done)
-            elif isinstance(answer, Response):
-                done(answer)
+            return answer
+        return None
 
     def refuse_soon(self, request: Request, reply: Reply) -> bool:
         """Refuse a picture before its body is there, if there is no room for it now.
@@ -112,22 +165,15 @@ class Endpoint:
         """
         service = self._service
         if not service.is_full:
-            request.scope[LET_IN] = True
             return False
-        began = perf_counter()
-
-        def done(response: Response) -> None:
-            reply(response)
-            service.note(request, self._name, response.status, perf_counter() - began)
-
+        done = self._done(request, reply)
         try:
-            if self._scope is not None:
-                request.token = service.authorize(request, self._scope)
+            self._authorize(request)
             picture = None
             if self._noted is not None and service.refusals is not None:
                 picture = self._noted(request.query)
         except HttpError as error:
-            done(self._failed(error))
+            done(error)
             return True
         if self._noted is not None:
             service.metrics.unchecked(retry=True)
@@ -136,9 +182,7 @@ class Endpoint:
         else:
             service.refusals.add(
                 picture,
-                lambda error: done(
-                    self._refusal(noted=True) if error is None else self._failed(error)
-                ),
+                lambda error: done(self._refusal(noted=True) if error is None else error),
             )
         return True
 
@@ -152,9 +196,12 @@ class Endpoint:
             response = self._refusals[seconds, noted] = Prepared(self._failed(error))
         return response
 
-    def _begin(self, request: Request) -> Response | HashLookup | Awaitable[Response]:
+    def _authorize(self, request: Request) -> None:
         if self._scope is not None:
             request.token = self._service.authorize(request, self._scope)
+
+    def _begin(self, request: Request) -> Answer:
+        self._authorize(request)
         return self._handler(self._service, request)
 
     def _failed(self, error: BaseException) -> Response:
@@ -204,28 +251,35 @@ class Application:
             for (method, path), endpoint in endpoints.items()
             if method == "GET" and endpoint.waits_for_nothing
         }
-        self._of_pictures = {
+        self._posts = {
             path.encode(): endpoint
             for (method, path), endpoint in endpoints.items()
-            if method == "POST" and endpoint.is_of_picture
+            if method == "POST"
         }
         self.flush = service.lookups.flush
         """Answers the look-ups that were put together."""
         self.announce = service.announce
         """Says that there is a task for a picture that was let in."""
 
-    def answer_soon(self, path: bytes, scope: Any, reply: Reply) -> bool:
-        """Answer a request without a task of its own; False if it may have to wait for something.
+    def answer_soon(self, path: bytes, scope: Any, reply: Reply) -> TakeBody | bool:
+        """Answer a request by its head, or return what takes its body; False if neither can be.
 
-        It waits for a body, unless that is a picture there is no room for, and for a picture that
-        has to be fetched.
+        Then it is one for ASGI: one that waits for a picture to be fetched, or whose body is not to
+        be read as a whole.
         """
         request = Request(scope, None, 0)
         if scope["method"] == "POST":
-            endpoint = self._of_pictures.get(path)
+            endpoint = self._posts.get(path)
             if endpoint is None or b"expect" in request.headers:
                 return False
-            return endpoint.refuse_soon(request, reply)
+            if endpoint.is_of_picture and endpoint.refuse_soon(request, reply):
+                return True
+            if _has_whole_body(request, endpoint.max_whole):
+                request.max_body = endpoint.max_whole
+                return endpoint.let_in(request, reply) or True
+            if endpoint.is_of_picture:
+                scope[LET_IN] = True
+            return False
         endpoint = self._soon.get(path)
         query = scope["query_string"]
         if endpoint is None or b"url" in query or b"%" in query:
@@ -250,6 +304,22 @@ class Application:
                 await endpoint(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+def _has_whole_body(request: Request, most: int) -> bool:
+    """Whether a request has a body of a length that it says, and no long answer to be streamed."""
+    length = request.header(b"content-length")
+    return (
+        length.isdigit()
+        and 0 < int(length) <= most
+        and b"transfer-encoding" not in request.headers
+        and not request.header(b"content-type").lower().startswith(v1.NDJSON)
+    )
+
+
+async def _gone() -> dict[str, str]:
+    """Say, as ASGI does, that the caller went away."""
+    return {"type": "http.disconnect"}
 
 
 def application(service: Service, page: Page | None = None) -> Application:

@@ -5,9 +5,9 @@ gets a 503. Here a request has a deadline by which all of it is there, and where
 connections, those that have been silent for longest make room.
 
 A request that is whole, and needs nothing to wait for, is answered where it is parsed: a task and
-the messages of ASGI take longer than to look up a hash. What ASGI wants to know of a request is put
-together only for those that get a task. The body of a picture that is refused is skipped, not
-parsed.
+the messages of ASGI take longer than to look up a hash. One with a body is let in by its head, and
+gets a task, if it needs one, once the body is there. What ASGI wants to know of a request is put
+together only for the others. The body of a picture that is refused is skipped, not parsed.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from hashmatch.service.app import LET_IN, Application
 if TYPE_CHECKING:
     import asyncio
 
+    from hashmatch.service.app import TakeBody
     from hashmatch.service.http import Response
 
 MAX_CONNECTIONS = 10_000
@@ -68,11 +69,14 @@ class Protocol(HttpToolsProtocol):
     _unread = 0
     _skips = 0
     """Bytes of a refused picture that are still to come."""
+    _take_body: TakeBody | None = None
+    """Of a request that was let in, as long as its body is not there."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._application = self.app if isinstance(self.app, Application) else None
         self._awaits_reply = self._stops = False
+        self._parts: list[bytes] = []
 
     def connection_made(self, transport: Any) -> None:
         """Wait for the first request; if it is one connection too many, end another."""
@@ -137,8 +141,12 @@ class Protocol(HttpToolsProtocol):
         """Answer a request, at once or in a task; requests of one connection in their order."""
         self._flush()
         known: dict[str, Any] = {"headers": self.headers}
-        if self._answer_soon(known):
+        soon = self._answer_soon(known)
+        if soon is True:
             self._is_answered = True
+            return
+        if soon:
+            self._take_body = soon
             return
         url, expects = self.url, self.expect_100_continue
         super().on_message_begin()
@@ -152,7 +160,9 @@ class Protocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body; what follows an answer is dropped, as long as it is not much."""
-        if self._is_idle:
+        if self._take_body is not None:
+            self._parts.append(body)
+        elif self._is_idle:
             self._unread += len(body)
             if self._unread > MAX_UNREAD:
                 self._cut()
@@ -164,7 +174,9 @@ class Protocol(HttpToolsProtocol):
         self._is_partial = False
         self._since = time.monotonic()
         self._wait(None)
-        if not self._is_idle:
+        if self._take_body is not None:
+            self._hand_over(self._take_body, b"".join(self._parts))
+        elif not self._is_idle:
             super().on_message_complete()
         elif not self._awaits_reply:  # it was answered before its end
             self._wait(self.timeout_keep_alive, closes=True)
@@ -189,6 +201,8 @@ class Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
+        if self._take_body is not None:
+            self._hand_over(self._take_body, None)
         self._deadline = None
         if self._timer is not None:
             self._timer.cancel()
@@ -204,8 +218,18 @@ class Protocol(HttpToolsProtocol):
         if self._awaits_reply and self._application is not None:
             self._application.flush()
 
-    def _answer_soon(self, scope: dict[str, Any]) -> bool:
-        """Answer a request that the application needs no time for; return whether it was one.
+    def _hand_over(self, take_body: TakeBody, body: bytes | None) -> None:
+        """Have a request answered whose body is there, or will never be."""
+        self._take_body = None
+        self._parts.clear()
+        answer = take_body(body)
+        if answer is not None:
+            task = self.loop.create_task(answer)
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
+
+    def _answer_soon(self, scope: dict[str, Any]) -> TakeBody | bool:
+        """Answer a request by its head, or return what takes its body; False if neither can be.
 
         `scope` is what the application needs to know, and may note something in.
         """
@@ -226,10 +250,10 @@ class Protocol(HttpToolsProtocol):
         path, _, scope["query_string"] = url.partition(b"?")
         scope["method"] = method.decode()
         self._awaits_reply = True
-        if self._application.answer_soon(path, scope, self._reply):
-            return True
-        self._awaits_reply = False
-        return False
+        soon = self._application.answer_soon(path, scope, self._reply)
+        if soon is False:
+            self._awaits_reply = False
+        return soon
 
     def _reply(self, response: Response) -> None:
         self._awaits_reply = False

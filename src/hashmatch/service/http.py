@@ -27,6 +27,8 @@ JSON = b"application/json"
 PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 MAX_QUERY_FIELDS = 64
 MAX_FORM_FIELDS = 16
+MAX_JSON = 2**20
+"""Bytes of a body that is no picture."""
 DISCARD_SECONDS = 3.0
 """For which the body of a request is awaited whose connection ends with the answer."""
 MAX_FIELD = 2**16
@@ -98,6 +100,8 @@ class Request:
     receive: Receive
     max_body: int
     token: Token | None = None
+    whole: bytes | None = None
+    """Its body, where that was there before it was looked at."""
     received: int = 0
     is_read: bool = False
     headers: dict[bytes, bytes] = field(init=False)
@@ -156,6 +160,11 @@ class Request:
             If the caller went away.
         """
         limit = self.max_body if limit is None else limit
+        if self.whole is not None:
+            self.received, self.is_read = len(self.whole), True
+            if self.received > limit:
+                raise _too_large(limit)
+            return self.whole
         declared = self.header(b"content-length")
         if declared.isdigit() and int(declared) > limit:
             raise _too_large(limit)
@@ -198,7 +207,7 @@ class Request:
                     limit -= len(message.get("body", b""))
                     self.is_read = not message.get("more_body", False)
 
-    async def json(self, what: Any, limit: int = 2**20) -> Any:
+    async def json(self, what: Any, limit: int = MAX_JSON) -> Any:
         """Return the body, decoded as a type.
 
         Raises
@@ -206,13 +215,7 @@ class Request:
         HttpError
             422 if it is something else.
         """
-        data = await self.body(min(limit, self.max_body))
-        try:
-            return msgspec.json.decode(data, type=what)
-        except msgspec.ValidationError as error:
-            raise HttpError(422, f"cannot read the body: {error}.") from None
-        except (msgspec.DecodeError, RecursionError):
-            raise HttpError(422, "cannot read the body: it is no JSON.") from None
+        return from_json(await self.body(min(limit, self.max_body)), what)
 
     async def form(self) -> Form:
         """Return what a body of ``multipart/form-data`` holds.
@@ -226,6 +229,16 @@ class Request:
         if not kind.lower().startswith(b"multipart/form-data"):
             raise HttpError(400, "Missing multipart/form-data file upload")
         return parse_form(kind, await self.body())
+
+
+def from_json(body: bytes, what: Any) -> Any:
+    """Return a body, decoded as a type; HttpError 422 if it is something else."""
+    try:
+        return msgspec.json.decode(body, type=what)
+    except msgspec.ValidationError as error:
+        raise HttpError(422, f"cannot read the body: {error}.") from None
+    except (msgspec.DecodeError, RecursionError):
+        raise HttpError(422, "cannot read the body: it is no JSON.") from None
 
 
 def parse_form(content_type: bytes, body: bytes) -> Form:

@@ -95,6 +95,7 @@ class Metrics:
             "hashmatch_recent_found",
             "Records of pictures that were found after they had been checked.", registry=registry,
         )  # fmt: skip
+        self._in_flight = 0
         self._bound: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._bound_unchecked: dict[bool, Counter] = {}
 
@@ -125,7 +126,9 @@ class Metrics:
 
     def in_flight(self, number: int) -> None:
         """Note how many pictures are at work or wait."""
-        self._inside.set(number)
+        if number != self._in_flight:
+            self._in_flight = number
+            self._inside.set(number)
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """Note that other lists are in use."""

@@ -441,7 +441,7 @@ def _check_missed(
             items.note(each.id, data)
             continue
         item = ImageItem(each.key, each.version or load(data, each.key).version, surface)
-        hashed = matcher.hash(data, each.key)
+        hashed = matcher.hash(data, each.key, to_keep=recent is not None)
         found = matcher.decide(item, hashed)
         if isinstance(found, ReviewRecord):
             items.hold(each.id, found.to_json())

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from hashmatch.service.missed import Picture
     from hashmatch.service.service import Service
 
-Handler: TypeAlias = "Callable[[Service, Request], Response | HashLookup | Awaitable[Response]]"
-"""One that is no coroutine function never waits, unless the query has a ``url``."""
+Answer: TypeAlias = "Response | HashLookup | Awaitable[Response]"
+Handler: TypeAlias = "Callable[[Service, Request], Answer]"
+"""One that is no coroutine function never waits, unless the query has a ``url`` or the body is not
+there."""
 OWN = ("/v1", "/healthz", "/readyz", "/metrics", "/openapi.json")
 """What paths begin with that are not of Hasher-Matcher-Actioner's interface."""
 Method: TypeAlias = Literal["GET", "POST", "PUT", "DELETE"]

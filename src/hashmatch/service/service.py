@@ -246,6 +246,7 @@ class Service:
     def announce(self) -> None:
         """Keep room for a picture that was let in, whose task has not begun."""
         self._admission.coming += 1
+        self.metrics.in_flight(self._admission.taken)
 
     def arrived(self) -> None:
         """Give that room back: its task takes it now."""
@@ -265,13 +266,13 @@ class Service:
             raise HttpError(503, "cannot answer: the service stops.", retry=True, retry_after=1)
         try:
             with self._admission.place():
-                self.metrics.in_flight(self._admission.inside)
+                self.metrics.in_flight(self._admission.taken)
                 data = await read()
                 return await self._admission.work(lambda: work(data))
         except Busy as busy:
             raise too_many(busy.seconds) from None
         finally:
-            self.metrics.in_flight(self._admission.inside)
+            self.metrics.in_flight(self._admission.taken)
 
     async def fetch(self, url: str) -> bytes:
         """Return the picture at an address; HttpError if it may not be, or cannot be, fetched."""

@@ -18,24 +18,35 @@ from msgspec import UNSET, Meta, UnsetType
 from hashmatch import registry
 from hashmatch.decode import load
 from hashmatch.errors import HashmatchError, UsageError
-from hashmatch.hashing.hash_image import hash_loaded
 from hashmatch.records.enums import MAY_PASS, Outcome, Surface
 from hashmatch.records.hashes import HashBatch
 from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
 from hashmatch.records.review import RecordMatch, ReviewRecord, SuppressedBy
 from hashmatch.records.videos import HashedVideo
-from hashmatch.service.http import Disconnected, HttpError, Response, Streamed, as_json
+from hashmatch.service.http import (
+    Disconnected,
+    HttpError,
+    Response,
+    Streamed,
+    as_json,
+    from_json,
+)
+from hashmatch.service.lookups import HashLookup
 from hashmatch.service.missed import Picture
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 
+    from hashmatch.matching.lookup import Found
     from hashmatch.matching.matcher import Matcher
+    from hashmatch.records.hashes import HashSpec
     from hashmatch.service.http import Request
     from hashmatch.service.service import Service
     from hashmatch.service.snapshots import Snapshot
 
-    _Answer = tuple[Snapshot, ImageItem, list[HashedImage], ReviewRecord | ItemOutcome]
+    _Answer = tuple[
+        Snapshot, ImageItem, list[HashedImage | HashedVideo], ReviewRecord | ItemOutcome
+    ]
 
 MAX_HASHES = 10_000
 """Hashes of one request."""
@@ -342,7 +353,7 @@ async def check(service: Service, request: Request) -> Response:
         snapshot = service.snapshot()
         matcher = snapshot.matcher
         loaded = load(data, _item(given["item_id"]))
-        hashed = hash_loaded(loaded, matcher.plan, matcher.decode)
+        hashed = matcher.hash(loaded, loaded.name, to_keep=service.recent is not None)
         named = loaded.version if version is None else version
         item = ImageItem(loaded.name, named, _surface(given["surface"]))
         return snapshot, item, hashed, matcher.decide(item, hashed)
@@ -483,8 +494,16 @@ def _checked(snapshot: Snapshot, result: ReviewRecord | ItemOutcome) -> Checked:
     )  # fmt: skip
 
 
-async def match(service: Service, request: Request) -> Response:
+def match(service: Service, request: Request) -> HashLookup | Awaitable[Response]:
     """Look up a hash that was made elsewhere, or one a line of them."""
+    if request.whole is None:
+        return _match_read(service, request)
+    question = from_json(request.whole, HashQuery)
+    return _lookup(service.snapshot(), question)
+
+
+async def _match_read(service: Service, request: Request) -> Response:
+    """Look up what a body says that is not there yet."""
     if request.header(b"content-type").lower().startswith(NDJSON):
         lines = (await request.body()).split(b"\n")
         if lines and not lines[-1].strip():
@@ -493,8 +512,17 @@ async def match(service: Service, request: Request) -> Response:
             raise HttpError(413, f"cannot look up more than {MAX_HASHES:,} hashes at once.")
         return Streamed(_match_lines(service, service.snapshot(), lines), NDJSON)
     question = await request.json(HashQuery)
-    snapshot = service.snapshot()
-    return as_json(_look_up(snapshot, question.algorithm, [question])[0])
+    return _lookup(service.snapshot(), question).answer()
+
+
+def _lookup(snapshot: Snapshot, question: HashQuery) -> HashLookup:
+    """Return how a hash is looked up, and answered."""
+    spec, data = _parsed(snapshot, question)
+
+    def respond(found: Found) -> Response:
+        return as_json(_looked(snapshot, question, HashBatch.from_bytes(spec, data), found))
+
+    return HashLookup(snapshot, spec, data, respond)
 
 
 async def _match_lines(
@@ -514,7 +542,7 @@ def _match_some(snapshot: Snapshot, lines: Sequence[bytes], before: int) -> byte
     for number, line in enumerate(lines):
         try:
             asked = decode(line)
-            _batch(snapshot, asked.algorithm, [asked])
+            _parsed(snapshot, asked)
         except (msgspec.MsgspecError, RecursionError):
             text = (
                 f"cannot read line {before + number + 1}: it is not a JSON object with a hash. "
@@ -525,46 +553,54 @@ def _match_some(snapshot: Snapshot, lines: Sequence[bytes], before: int) -> byte
             answers[number] = Looked(snapshot.name, "refused", id=asked.id, message=error.message)
         else:
             questions.setdefault(asked.algorithm, []).append((number, asked))
-    for algorithm, asked_of in questions.items():
-        found = _look_up(snapshot, algorithm, [asked for _, asked in asked_of])
+    for asked_of in questions.values():
+        found = _look_up(snapshot, [asked for _, asked in asked_of])
         for (number, _), looked in zip(asked_of, found, strict=True):
             answers[number] = looked
     encode = msgspec.json.encode
     return b"".join(encode(answer) + b"\n" for answer in answers)
 
 
-def _batch(snapshot: Snapshot, algorithm: str, questions: Sequence[HashQuery]) -> HashBatch:
-    for known in snapshot.matcher.lists:
-        if known.spec.algorithm == algorithm:
-            try:
-                return HashBatch.from_hex(known.spec, [each.hash for each in questions])
-            except UsageError:
-                raise HttpError(
-                    422, f"cannot look up the hash: it is not {known.spec.bits // 4} hexadecimal "
-                    "digits.",
-                ) from None  # fmt: skip
-    held = ", ".join(sorted({known.spec.algorithm for known in snapshot.matcher.lists}))
-    raise HttpError(422, f"cannot look up the hash: no list is of its algorithm, only {held}.")
+def _parsed(snapshot: Snapshot, question: HashQuery) -> tuple[HashSpec, bytes]:
+    """Return what kind of hash is asked about, and the hash; HttpError 422 if it is none."""
+    spec = snapshot.specs.get(question.algorithm)
+    if spec is None:
+        held = ", ".join(sorted(snapshot.specs))
+        raise HttpError(422, f"cannot look up the hash: no list is of its algorithm, only {held}.")
+    try:
+        return spec, spec.parse(question.hash)
+    except UsageError:
+        raise HttpError(
+            422, f"cannot look up the hash: it is not {spec.bits // 4} hexadecimal digits."
+        ) from None
 
 
-def _look_up(snapshot: Snapshot, algorithm: str, questions: Sequence[HashQuery]) -> list[Looked]:
-    batch = _batch(snapshot, algorithm, questions)
-    answers = []
-    for number, found in enumerate(snapshot.matcher.look_up(batch)):
-        by = None
-        if found.match_count:
-            by = snapshot.matcher.suppresses(batch[number : number + 1])
-        answers.append(
-            Looked(
-                snapshot.name,
-                "suppressed" if by else "match" if found.match_count else "no_match",
-                found.matches,
-                found.match_count,
-                by or UNSET,
-                questions[number].id,
-            )
-        )
-    return answers
+def _batch(snapshot: Snapshot, questions: Sequence[HashQuery]) -> HashBatch:
+    """Return hashes of one kind; HttpError 422 if one is none."""
+    parsed = [_parsed(snapshot, each) for each in questions]
+    return HashBatch.from_bytes(parsed[0][0], b"".join([data for _, data in parsed]))
+
+
+def _look_up(snapshot: Snapshot, questions: Sequence[HashQuery]) -> list[Looked]:
+    """Look up hashes of one kind."""
+    batch = _batch(snapshot, questions)
+    return [
+        _looked(snapshot, questions[number], batch[number : number + 1], found)
+        for number, found in enumerate(snapshot.matcher.look_up(batch))
+    ]
+
+
+def _looked(snapshot: Snapshot, question: HashQuery, batch: HashBatch, found: Found) -> Looked:
+    """Return what was found of a hash, which is `batch`."""
+    by = snapshot.matcher.suppresses(batch) if found.match_count else None
+    return Looked(
+        snapshot.name,
+        "suppressed" if by else "match" if found.match_count else "no_match",
+        found.matches,
+        found.match_count,
+        by or UNSET,
+        question.id,
+    )
 
 
 async def lists(service: Service, request: Request) -> Response:
@@ -605,11 +641,11 @@ async def explain(service: Service, request: Request) -> Response:
     if request.header(b"content-type").lower().startswith(b"application/json"):
         question = await request.json(HashQuery)
         snapshot = service.snapshot()
-        batch = _batch(snapshot, question.algorithm, [question])
+        batch = _batch(snapshot, [question])
 
         def explained() -> Explained:
             hashed = [HashedImage("", batch.spec, Outcome.HASHED, batch)]
-            looked = _look_up(snapshot, question.algorithm, [question])[0]
+            looked = _look_up(snapshot, [question])[0]
             return Explained(
                 snapshot.name, Outcome(looked.outcome),
                 _nearest(snapshot, hashed, most, within), suppressed_by=looked.suppressed_by,
@@ -620,7 +656,7 @@ async def explain(service: Service, request: Request) -> Response:
     def work(data: bytes) -> Explained:
         snapshot = service.snapshot()
         matcher = snapshot.matcher
-        hashed = matcher.hash(data, "upload")
+        hashed = matcher.hash(data, "upload", to_keep=False)
         result = matcher.decide(ImageItem("upload", "", Surface.USER_REPORT), hashed)
         by = result.suppressed_by if isinstance(result, ReviewRecord) else UNSET
         images = [one for one in hashed if isinstance(one, HashedImage)]
