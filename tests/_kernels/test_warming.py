@@ -77,6 +77,7 @@ def test_it_counts_what_it_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         warmup, "_hash", lambda names: kernels["hash"].stats.cache_misses.update(["()"])
     )
+    monkeypatch.setattr(warmup, "_hash_frames", lambda: None)
     monkeypatch.setattr(warmup, "_search", lambda *_: None)
     warmed = warmup.warm()
     assert (warmed.compiled, warmed.folders, warmed.is_kept) == (1, (Path("/kept/here"),), False)
