@@ -37,18 +37,22 @@ def failures(call: Callable[[], object]) -> Iterator[tuple[str, BaseException]]:
             if frame.f_code is code:
                 raise Forced
 
-        error = _traced(call, fail)
+        error = _traced(call, fail, code)
         if error is not None:
             yield f"{Path(code.co_filename).name}: {code.co_qualname}", error
 
 
-def _traced(call: Callable[[], object], on_return: Callable[[FrameType], None]) -> Any:
+def _traced(
+    call: Callable[[], object], on_return: Callable[[FrameType], None], only: CodeType | None = None
+) -> Any:
     def local(frame: FrameType, event: str, arg: object) -> Any:
         if event == "return" and not _cleans_up(frame):
             on_return(frame)
         return local
 
     def begin(frame: FrameType, event: str, arg: object) -> Any:
+        if only is not None and frame.f_code is not only:
+            return None
         if not frame.f_code.co_filename.startswith(OURS):
             return None
         frame.f_trace_lines = False

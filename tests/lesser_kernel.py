@@ -1,7 +1,9 @@
 """Run a command as on a kernel without Landlock and seccomp, which answers as such a kernel does.
 
 ``python lesser_kernel.py [--bare] COMMAND...``; with ``--bare`` there are no namespaces either. So
-are answered this process and all that it starts, by a filter of the kernel.
+are answered this process and all that it starts, by a filter of the kernel. The command
+``hashmatch`` runs in this process, so that one that was forked (see `processes`) need not import it
+again.
 """
 
 from __future__ import annotations
@@ -54,4 +56,9 @@ if __name__ == "__main__":
     is_bare = sys.argv[1] == "--bare"
     pretend(bare=is_bare)
     command = sys.argv[2 if is_bare else 1 :]
+    if command[0] == "hashmatch":
+        from hashmatch.cli import main
+
+        sys.argv = command
+        main()
     os.execv(command[0], command)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cli_tools import PROGRAM, environment
-from processes import PATIENCE
+from processes import PATIENCE, Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,8 @@ class Program:
 
 @contextmanager
 def serving(queue: str, *options: str, before: tuple[str, ...] = ()) -> Iterator[Program]:
-    with subprocess.Popen(
+    start = subprocess.Popen if before else Process
+    with start(
         [
             *before,
             *PROGRAM,

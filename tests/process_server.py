@@ -32,8 +32,12 @@ FIXTURES = Path(__file__).parent.parent / "fixtures"
 
 
 def load() -> None:
-    """Import all of hashmatch, and have the kernels of everyday loaded."""
+    """Import all of hashmatch, and have loaded and made what many of its commands need first.
+
+    That is most kernels, and the hashes of made-up pictures, which every import of a list asks.
+    """
     import hashmatch as hm
+    from hashmatch.lists.hubs import made_up_pictures
 
     for module in pkgutil.walk_packages(hm.__path__, "hashmatch."):
         if not module.name.endswith("__main__"):
@@ -44,8 +48,10 @@ def load() -> None:
     import rich.table  # noqa: F401
 
     picture = (FIXTURES / "images/plain/landscape-dusk.jpg").read_bytes()
-    matcher = hm.Matcher(hm.read_list(FIXTURES / "lists/demo-pdq.csv"))
+    matcher = hm.Matcher(hm.read_list(FIXTURES / "lists/demo-pdq.csv"), variants="thorough")
     matcher.check(picture, surface="public_post", item_id="any")
+    for algorithm in ("pdq", "phash", "dhash"):
+        made_up_pictures(algorithm)
 
 
 def serve(listening: socket.socket, host: int) -> dict[str, Any] | None:

@@ -34,7 +34,8 @@ def photos(folder: Path, count: int) -> Path:
             path.write_bytes(b"no picture")
         else:
             small = rng.integers(0, 256, (8, 8, 3), np.uint8)
-            Image.fromarray(small).resize((96, 96), Image.Resampling.BICUBIC).save(path)
+            picture = Image.fromarray(small).resize((96, 96), Image.Resampling.BICUBIC)
+            picture.save(path, compress_level=1)  # less would take most of the time
     return folder
 
 

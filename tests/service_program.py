@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from cli_tools import DEMO, PROGRAM, environment
-from processes import PATIENCE, wait_for
+from processes import PATIENCE, Process, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -127,7 +127,7 @@ def service(
         *who,
         *(os.fspath(each) for each in options),
     ]
-    with subprocess.Popen(
+    with Process(
         command, stderr=subprocess.PIPE, env=environment(), text=True, start_new_session=True
     ) as process:
         try:

@@ -13,10 +13,12 @@ from hashmatch import registry
 from hashmatch._drawing import hash_list, picture, random_hashes
 from hashmatch.decode.video_formats import Layout
 from hashmatch.hashing.hash_image import hash_all, hash_image
+from hashmatch.index.clusters import MEMBERS
 from hashmatch.index.hash_index import HashIndex
 from hashmatch.index.segment import FEW
 from hashmatch.lists.degenerate import degenerate
 from hashmatch.matching.matcher import Matcher
+from hashmatch.records.hashes import HashBatch
 from hashmatch.video.hash_video import hash_frame
 
 if TYPE_CHECKING:
@@ -145,6 +147,8 @@ def _search(spec: HashSpec, limit: int) -> None:
         for queries in (other[:1], other):  # each its own way, see `hashmatch.index.segment`
             some.search(queries)
             some.nearest(queries, 1)
+    crowded = HashIndex.build(HashBatch.concatenate([known, *[known[:1]] * MEMBERS]), limit)
+    crowded.search(known[:1])  # of which the index has a cluster
     short = HashIndex.build(known[:100])
     for within in range(0, spec.bits + 1, 8):  # the kernel is another one for some limits
         for some in (short, index):

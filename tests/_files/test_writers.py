@@ -8,13 +8,13 @@ from __future__ import annotations
 import ast
 import errno
 import os
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import file_writers
+import processes
 from conftest import ROOT
 from file_writers import parts, place_of, queue_of, stands, writers
 from hashmatch._files.atomic import NewFile
@@ -34,13 +34,8 @@ def everything(tmp_path: Path) -> Iterator[list[tuple[Writer, Path]]]:
 
 
 def test_killed_while_writing(tmp_path: Path) -> None:
-    ran = subprocess.run(
-        [sys.executable, file_writers.__file__, tmp_path],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
+    command = [sys.executable, str(file_writers.__file__), tmp_path]
+    ran = processes.run(command, text=True, check=False, cwd=ROOT)
     said = "without sandbox: images are decoded in this process (allowed by --in-process)"
     assert (ran.returncode, {*ran.stderr.splitlines()}) == (0, {said})
     with queue_of(tmp_path) as queue:

@@ -16,7 +16,7 @@ import pytest
 from cli_tools import environment
 from hashmatch._kernels import jit
 from hashmatch._kernels.jit import cache_folders, kernel
-from processes import PATIENCE
+from processes import PATIENCE, Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,18 +186,18 @@ print(doubled.stats.cache_misses.total())
 """
 
 
-def started(package: Path, kind: str, **env: str) -> subprocess.Popen[str]:
+def started(package: Path, kind: str, **env: str) -> Process:
     code = CALL.format(folder=package, kind=kind)
-    return subprocess.Popen(
+    return Process(
         [sys.executable, "-W", "error", "-c", code],
         stdout=subprocess.PIPE, text=True, env=environment(**env),
     )  # fmt: skip
 
 
-def printed(process: subprocess.Popen[str]) -> str:
+def printed(process: Process) -> str:
     out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
-    return out.strip()
+    return str(out).strip()
 
 
 def test_processes_may_start_cold_together(package: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import naive
+import processes
 from conftest import ROOT, golden
 from hashmatch._kernels import pdq as kernels
 from hashmatch._kernels import pdq_numpy, pdq_reduce
@@ -205,9 +206,6 @@ def test_a_cached_kernel_is_compiled_anew_when_one_that_it_calls_has_changed(
             f"from copied.jit import kernel\n@kernel\ndef inner(): return {answer}\n"
         )
         code = "from copied.outer import outer; print(outer(), *outer.stats.cache_hits.values())"
-        run = subprocess.run(
-            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert run.returncode == 0, run.stderr
+        run = processes.run([sys.executable, "-c", code], cwd=tmp_path, text=True)
         answers.append(run.stdout.split())
     assert answers == [["7"], ["8"], ["8", "1"]]

@@ -14,11 +14,12 @@ import pytest
 from click.testing import CliRunner
 
 import hashmatch as hm
+import processes
 from conftest import ROOT
 from hashmatch.cli import main
 from hashmatch.records.safeguards import Safeguard, allowing
 from hashmatch.review.queue import ReviewQueue
-from processes import PATIENCE
+from processes import Process
 from review_records import many
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ IN_PROCESS = (
     "hashmatch: without sandbox: images are decoded in this process (allowed by --in-process)\n"
 )
 WAIVER = {"safeguard": "sandbox", "reason": REFUSED, "allowed_by": "--sandbox best"}
-LESSER = [sys.executable, str(ROOT / "tests/lesser_kernel.py"), sys.executable, "-m", "hashmatch"]
+LESSER = [sys.executable, str(ROOT / "tests/lesser_kernel.py"), "hashmatch"]
 
 
 @pytest.fixture
@@ -45,14 +46,7 @@ def photos(tmp_path: Path) -> Path:
 
 def lesser(*words: object) -> tuple[int, str, list[str]]:
     """Return how a command ends without Landlock and seccomp: code, output, lines of errors."""
-    done = subprocess.run(
-        [*LESSER, *map(str, words)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-    )
+    done = processes.run([*LESSER, *map(str, words)], check=False, text=True)
     return done.returncode, done.stdout, done.stderr.splitlines()
 
 
@@ -119,8 +113,7 @@ def test_the_page_is_not_served_without_a_sandbox_unless_that_is_allowed(tmp_pat
     assert code == 2
     assert "--sandbox best" in line
     words = [*LESSER, "review", "serve", queue, "--port", "0", "--sandbox", "best"]
-    env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=env) as served:
+    with Process(words, stderr=subprocess.PIPE, text=True) as served:
         try:
             assert served.stderr is not None
             said, url = (served.stderr.readline().rstrip() for _ in range(2))

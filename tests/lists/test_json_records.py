@@ -43,7 +43,7 @@ def encodable(value: Any) -> bool:
     return True
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
 @given(
     st.lists(OBJECTS.filter(encodable), max_size=5),
     OBJECTS.filter(encodable),

@@ -6,13 +6,12 @@ import base64
 import io
 import json
 import random
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import hashmatch as hm
+from cli_tools import run
 from hashmatch import registry
 from hashmatch.interfaces import ListOptions, ListRow, Span
 from hashmatch.lists.readers import _fields
@@ -771,9 +770,8 @@ def test_files_that_hold_no_text_say_what_they_are(beginning: bytes, what: str) 
 def test_the_command_takes_dates_and_charset(tmp_path: Path) -> None:
     known = tmp_path / "l.csv"
     known.write_bytes(f"pdq,updated,label\n{H[0]},01/02/2024,\u0434\n".encode("cp1251"))
-    command = [sys.executable, "-m", "hashmatch", "list", "inspect", str(known), "--json"]
-    failed = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (failed.returncode, "--dates dmy" in failed.stderr) == (2, True)
-    command += ["--dates", "dmy", "--charset", "cp1251"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["labels"] == {"\u0434": 1}
+    failed = run("list", "inspect", known, "--json")
+    assert (failed.code, "--dates dmy" in failed.said) == (2, True)
+    done = run("list", "inspect", known, "--json", "--dates", "dmy", "--charset", "cp1251")
+    assert done.code == 0
+    assert json.loads(done.out)["labels"] == {"\u0434": 1}

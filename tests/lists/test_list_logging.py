@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 import hashmatch as hm
+import processes
 from canaries import all_canaries
 from canary_lists import FILES, hash_in, with_canaries
 from conftest import LISTS
@@ -86,7 +86,5 @@ def test_nobody_who_does_not_listen_hears_of_it(tmp_path: Path) -> None:
         "open(store.folder.inside('versions', '00000002.json'), 'w').close()\n"
         "assert store.open()[0].problems\n"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code, tmp_path / "store"], capture_output=True, check=True, text=True
-    )
+    run = processes.run([sys.executable, "-c", code, tmp_path / "store"], text=True)
     assert run.stdout + run.stderr == ""

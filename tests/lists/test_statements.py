@@ -297,14 +297,17 @@ def test_rows_together_are_most_of_a_list(tmp_path: Path) -> None:
     assert file.types == {"pdq": 2}  # what comes twice is listed once
 
 
-def test_of_too_many_bad_rows_the_first_are_named_and_the_others_counted(tmp_path: Path) -> None:
+def test_of_too_many_bad_rows_the_first_are_named_and_the_others_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hashmatch.lists.ingest.MOST_NAMED", 1000)
     (one,) = random_hashes(hm.HashSpec("pdq", 256), 1, seed=5).to_hex()
-    (tmp_path / "l.txt").write_text(f"{one}\n" + "x\n" * 100_007)
+    (tmp_path / "l.txt").write_text(f"{one}\n" + "x\n" * 1007)
     file = hm.read_list_file(tmp_path / "l.txt")
-    assert len(file.rejected) == 100_001
+    assert len(file.rejected) == 1001
     last = file.rejected[-1]
-    assert (last.line, last.reason) == (100_008, "7 more rows cannot be used; 100,000 are named")
+    assert (last.line, last.reason) == (1008, "7 more rows cannot be used; 1,000 are named")
     assert file.types == {"pdq": 1}
-    assert (last.rows, file.rows["rejected"], file.lists[0].bad_rows) == (7, 100_007, 100_007)
-    with pytest.raises(hm.BadRows, match="100,007 rows cannot be used"):
+    assert (last.rows, file.rows["rejected"], file.lists[0].bad_rows) == (7, 1007, 1007)
+    with pytest.raises(hm.BadRows, match="1,007 rows cannot be used"):
         file.choose()

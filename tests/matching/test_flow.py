@@ -7,6 +7,7 @@ import os
 import sys
 import tracemalloc
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -212,7 +213,7 @@ def test_a_plan_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
         hm.Matcher(benign, variants="every")  # type: ignore[arg-type]
 
 
-def test_check_scan_and_rows_of_hashes_are_decided_in_one_place(
+def test_matches_of_check_and_scan_are_decided_in_one_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decided: list[str] = []
@@ -223,12 +224,58 @@ def test_check_scan_and_rows_of_hashes_are_decided_in_one_place(
         return actual(self, item, hashed)
 
     monkeypatch.setattr(hm.Matcher, "decide", decide)
-    matcher = hm.Matcher(hash_list(random_hashes(PDQ, 3, seed=3)))
+    matcher = hm.Matcher(hash_list(hm.hash_image(DATA).hashes))
     check(matcher, DATA)
     for name in ("b.png", "c.png"):
         (tmp_path / name).write_bytes(DATA)
     assert len(list(hm.scan_source(tmp_path, matcher, surface="public_post"))) == 2
     assert decided == ["a", "b.png", "c.png"]
+
+
+PICTURES: dict[str, Any] = {
+    "far": DATA,
+    "near": png(2),
+    "flat": np.zeros((99, 99, 3), np.uint8),
+    "small": np.asarray(picture(1)[:20]),
+    "broken": b"\xff\xd8\xff",
+}
+
+
+@pytest.mark.parametrize("variants", ["none", "orientations", "standard"])
+@pytest.mark.parametrize("also", ["", "dhash", "md5"])
+def test_what_is_near_no_entry_is_looked_up_once(
+    variants: Any, also: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists = [hash_list(hm.hash_image(PICTURES["near"]).hashes)]
+    if also:  # which has the picture that no other list has, and a flat one
+        other = hm.HashBatch.concatenate([
+            hm.hash_image(PICTURES[name], also).hashes
+            for name in ("far", "flat")
+            if also != "md5" or isinstance(PICTURES[name], bytes)
+        ])  # fmt: skip
+        lists.append(hash_list(other, "other"))
+    benign = hash_list(random_hashes(PDQ, 3, seed=6), "good")
+    matcher = hm.Matcher(*lists, variants=variants, benign=benign)
+    for name, image in PICTURES.items():
+        if also == "md5" and not isinstance(image, bytes):
+            continue
+        item = hm.ImageItem(name, "1", hm.Surface.PUBLIC_POST)
+        decided = matcher.decide(item, matcher.hash(image, name))
+        made = matcher.hash_to_decide(image, item)
+        results = [
+            matcher.check(image, surface="public_post", item_id=name, version="1"),
+            made if isinstance(made, hm.ItemOutcome) else matcher.decide(item, made),
+        ]
+        for result in results:
+            if isinstance(decided, hm.ReviewRecord):
+                assert isinstance(result, hm.ReviewRecord)
+                assert replace(result, created_at=decided.created_at) == decided
+            else:
+                assert result == decided
+    with monkeypatch.context() as without:
+        without.setattr(matcher._lookup, "find_any", None)
+        if not also and variants != "standard":  # of which there are many hashes
+            assert check(matcher, DATA).outcome is hm.Outcome.NO_MATCH
 
 
 def test_an_entry_is_fetched_once_a_hit_and_named_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -245,7 +245,7 @@ def test_damaged_pillow_images_are_checked_like_their_files() -> None:
     with Image.open(damaged) as image:
         result = check(matcher, image)
     assert (result.outcome, result.damaged) == (hm.Outcome.NO_MATCH, True)
-    assert result.version.startswith("b2-")
+    assert result.version.startswith("s2-")
     with Image.open(io.BytesIO(damaged.read_bytes()[:900])) as image:
         assert isinstance(check(matcher, image).outcome, hm.Outcome)
     assert check(matcher, "missing.jpg").version == "unread"

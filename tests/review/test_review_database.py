@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import postgres_server
+import processes
 from hashmatch.errors import QueueUnavailable, ReviewError
 from hashmatch.records.cases import CaseState
 from hashmatch.review.database import MAX_READERS, Pool
@@ -228,11 +228,8 @@ def in_another_process(path: Path, script: str) -> str:
         "import sys; from hashmatch.review.queue import ReviewQueue\n"
         "with ReviewQueue.open(sys.argv[1]) as queue:\n    "
     )
-    done = subprocess.run(
-        [sys.executable, "-c", before + script, path],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return done.stdout.strip()
+    done = processes.run([sys.executable, "-c", before + script, path], text=True)
+    return str(done.stdout).strip()
 
 
 def test_what_was_decided_stays_whoever_else_opens_and_closes_the_file(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def check(seed: int, count: int, large: bool, capfd: pytest.CaptureFixture[str])
 
 
 def test_hundreds_of_hostile_files(capfd: pytest.CaptureFixture[str]) -> None:
-    check(7, 400, large=False, capfd=capfd)
+    check(7, 250, large=False, capfd=capfd)
 
 
 @pytest.mark.slow

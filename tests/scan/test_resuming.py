@@ -83,7 +83,7 @@ def test_killed_again_and_again_it_comes_to_the_same(tmp_path: Path) -> None:
 
 def test_killed_it_writes_whole_tables_and_raises_each_alarm_once(tmp_path: Path) -> None:
     """A table that ends in the middle of a row is not built upon; alarms are not forgotten."""
-    folder = photos(tmp_path / "photos", 1400)
+    folder = photos(tmp_path / "photos", 700)
 
     def command(name: str) -> list[str]:
         out, report = tmp_path / f"{name}.csv", tmp_path / f"{name}.json"
@@ -105,7 +105,7 @@ def test_killed_it_writes_whole_tables_and_raises_each_alarm_once(tmp_path: Path
         return {**report, "seconds": 0, "done_before": 0}  # those of the last run
 
     assert rows("a") == rows("b")
-    assert len({row["record_id"] for row in rows("b")}) == 140
+    assert len({row["record_id"] for row in rows("b")}) == 70
     assert counts("a") == counts("b")
     assert [alarm["records"] for alarm in counts("b")["alarms"]] == [7] * len(counts("b")["alarms"])
     assert counts("b")["alarms"]
@@ -190,7 +190,7 @@ def test_mistakes_are_one_line(tmp_path: Path, args: list[str], word: str) -> No
 
 
 def test_killed_while_a_folder_grows_it_looks_at_all_there_is(tmp_path: Path) -> None:
-    chance, folder, state = random.Random(11), photos(tmp_path / "photos", 1500), tmp_path / "b"
+    chance, folder, state = random.Random(11), photos(tmp_path / "photos", 800), tmp_path / "b"
     command = arguments(folder, state, tmp_path / "b.jsonl", "--breaker", "0")
     kills = 0
     for number in range(4):
@@ -203,7 +203,7 @@ def test_killed_while_a_folder_grows_it_looks_at_all_there_is(tmp_path: Path) ->
             kills += 1
         scanning.communicate()
         for _ in range(5):  # some that are new, some that have changed, wherever they are
-            at = folder / f"{chance.randrange(1500):05}{chance.choice(['', '-new'])}.png"
+            at = folder / f"{chance.randrange(800):05}{chance.choice(['', '-new'])}.png"
             at.write_bytes(KNOWN + b" " * (number + 1))
     done = run(*command[len(PROGRAM) :])
     whole = scan(folder, "--out", tmp_path / "a.jsonl", "--breaker", "0")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import hashmatch as hm
+import processes
 from cli_tools import DEMO, IMAGES, PROGRAM, environment
 from drawn_shots import encoded, shots
 from hashmatch.lists.vpdq_signal import write_signal
@@ -56,7 +57,7 @@ def check(tmp_path: Path, clips: int, pictures: int, kills: int) -> None:
     source, videos = folder_and_list(tmp_path, clips, pictures)
     env, chance = environment(), random.Random(20261130)
     whole = tmp_path / "whole"
-    ran = subprocess.run(command(source, videos, whole), env=env, capture_output=True, check=False)
+    ran = processes.run(command(source, videos, whole), env=env, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"", b"")
     expected = lines(whole.with_suffix(".jsonl"))
     assert {record["item"]["media_type"] for record in expected} == {"image/png", "video/mp4"}

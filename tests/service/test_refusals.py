@@ -6,16 +6,20 @@ import asyncio
 import json
 import sqlite3
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import uvicorn
 
+import hashmatch as hm
+from cli_tools import DEMO
 from hashmatch.service.admission import Admission, Busy
 from hashmatch.service.app import application
 from hashmatch.service.connections import MAX_UNREAD, Protocol
 from hashmatch.service.missed import Journal, Picture
 from hashmatch.service.service import Limits, Service
+from hashmatch.service.snapshots import Snapshot
 from processes import PATIENCE
 
 if TYPE_CHECKING:
@@ -329,5 +333,82 @@ def test_after_what_is_no_request_nothing_is_answered() -> None:
         protocol.data_received(bad + b"123456789" + HEALTH)
         assert transport.statuses == [400]
         assert transport.is_closed
+
+    asyncio.run(run())
+
+
+MATCH = b"POST /v1/match HTTP/1.1\r\nhost: a\r\n%bcontent-length: %d\r\n\r\n%b"
+QUESTION = b'{"hash": "%b", "id": "one"}' % (b"0f" * 32)
+
+
+def looking_up() -> Running:
+    """Return a service with lists."""
+    running = Running()
+    matcher = hm.Matcher(hm.read_list(DEMO))
+    snapshot = Snapshot("demo", matcher, "")
+    running.service.snapshots = cast("Any", SimpleNamespace(fresh=lambda: snapshot, problems=()))
+    return running
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 100_000])
+@pytest.mark.parametrize("header", [b"", b"expect: 100-continue\r\n", b"Connection: close\r\n"])
+def test_a_body_is_taken_wherever_it_is_cut(size: int, header: bytes) -> None:
+    """With headers that leave it to ASGI, and without, for which there is no task."""
+    sent = MATCH % (header, len(QUESTION), QUESTION)
+
+    async def run() -> None:
+        running = looking_up()
+        protocol, transport = running.connect()
+        for begin in range(0, len(sent), size):
+            protocol.data_received(sent[begin : begin + size])
+        await until(lambda: transport.statuses[-1:] == [200])
+        answer = json.loads(transport.written.rpartition(b"\r\n\r\n")[2])
+        assert answer | {"outcome": "no_match", "id": "one", "snapshot": "demo"} == answer
+
+    asyncio.run(run())
+
+
+def test_requests_with_bodies_are_answered_in_their_order() -> None:
+    async def run() -> None:
+        running = looking_up()
+        protocol, transport = running.connect()
+        bad = MATCH % (b"", 2, b"{}")
+        check = HEAD.replace("&item_id={}", "").encode() + b"123456789"  # it has no name
+        protocol.data_received((MATCH % (b"", len(QUESTION), QUESTION) + bad + check) * 3 + HEALTH)
+        await until(lambda: transport.statuses == [200, 422, 422] * 3 + [200])
+        assert running.admission.taken == 0
+
+    asyncio.run(run())
+
+
+def test_who_goes_away_in_the_middle_of_a_picture_is_counted(tmp_path: Path) -> None:
+    async def run() -> None:
+        journal = Journal(str(tmp_path / "missed.db"), "one")
+        running = Running(journal)
+        protocol, transport = running.connect()
+        protocol.data_received(HEAD.format("left").encode() + b"1234")
+        assert running.admission.taken == 1
+        assert b"hashmatch_pictures_in_flight 1.0" in running.service.metrics.text()
+        protocol.connection_lost(None)
+        await until(lambda: running.admission.taken == 0)
+        route = b'hashmatch_requests_total{route="POST /v1/check",status="499"} 1.0'
+        await until(lambda: route in running.service.metrics.text())
+        assert b'hashmatch_unchecked_total{retry="true"} 1.0' in running.service.metrics.text()
+        assert transport.written == b""
+        journal.close()
+
+    asyncio.run(run())
+    with sqlite3.connect(tmp_path / "missed.db") as database:
+        assert database.execute("SELECT key FROM item").fetchall() == [("left",)]
+
+
+def test_who_shows_no_token_is_refused_before_the_body_is_there() -> None:
+    async def run() -> None:
+        running = Running()
+        running.service.tokens = cast("Any", object())
+        protocol, transport = running.connect()
+        protocol.data_received(HEAD.format("a").encode())
+        assert transport.statuses == [401]
+        assert running.admission.taken == 0
 
     asyncio.run(run())

@@ -208,7 +208,7 @@ def check_answers(store: hm.ListStore) -> None:
         assert len(known) == len(names) == len(known.entries) == len(known.index)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(deliveries())
 def test_a_list_is_what_its_deliveries_say(
     tmp_path_factory: pytest.TempPathFactory, made: list[Delivery]

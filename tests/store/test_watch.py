@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import subprocess
 import sys
 import threading
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import hashmatch as hm
+import processes
 from hashmatch.store.signing import save_pair
 from list_stores import KEY, NOW, TRUST, make, open_store, page, rows
 
@@ -95,7 +95,7 @@ def error(heard: Heard, said: str) -> Exception:
 
 
 def in_another_process(store: Path, act: str, key: Path | str = "", path: str = "") -> None:
-    subprocess.run([sys.executable, "-c", CHANGE, store, key, act, path], check=True)
+    processes.run([sys.executable, "-c", CHANGE, store, key, act, path])
 
 
 def test_versions_of_other_processes_are_handed_over_as_soon_as_they_can_be_trusted(

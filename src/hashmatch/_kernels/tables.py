@@ -206,6 +206,7 @@ def fill_band(
     each: int,
     row_bytes: int,
     starts: NDArray[np.uint32],
+    numbers: NDArray[np.uint32],
     rows: NDArray[np.uint8],
     lines: NDArray[np.uint16],
 ) -> None:
@@ -217,6 +218,8 @@ def fill_band(
         As `count_band` had and made them.
     row_bytes : int
         Bytes that number an entry.
+    numbers : ndarray of uint32, shape (n,) or (0,)
+        Which entry of the list each hash is; if empty, hash 0 is entry 0, and so on.
     rows : ndarray of uint8, shape (row_bytes * n,)
     lines : ndarray of uint16, shape (LINE * (each * 2**address + lines beyond),)
     """
@@ -230,6 +233,8 @@ def fill_band(
         at = signed(place[a])
         place[a] += np.uint32(1)
         row = signed(sorted_rows[i])
+        if numbers.shape[0]:
+            row = signed(numbers[row])
         for byte in range(row_bytes):
             rows[row_bytes * at + byte] = (row >> (8 * byte)) & 0xFF
         slot = at - signed(starts[a])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import attrgetter, methodcaller
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias, Union, cast
+from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeAlias, Union, cast
 
 import numpy as np
 from PIL.Image import Image
@@ -37,8 +37,26 @@ ImageInput: TypeAlias = Union[
 
 STEP = 2**20
 """Bytes that are asked of a file object at a time, since it may reserve them all at once."""
-CONTENT: Final[dict[str, Any]] = {"digest_size": 12, "person": b"hashmatch-item"}
-"""How BLAKE2b makes the version of an item that has none, of its content."""
+
+
+class ContentDigest:
+    """The version of an item that has none, made of its content.
+
+    It is SHA-256 of `NAMED` and the content, cut to 96 bits: never what a list has of a file. With
+    the instructions that processors have for it, it takes half the time of BLAKE2b.
+    """
+
+    NAMED: ClassVar = b"hashmatch-item"
+
+    def __init__(self) -> None:
+        digest = hashlib.sha256(self.NAMED)
+        self.update = digest.update
+        self._digest = digest
+
+    @property
+    def version(self) -> str:
+        """The version of all that it was updated with."""
+        return f"s2-{self._digest.hexdigest()[:24]}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +90,7 @@ class LoadedImage:
         hashing loads it, tolerantly if it has to, while loading it here would raise on a damaged
         one, or hide its damage from the hash.
         """
-        digest = hashlib.blake2b(**CONTENT)
+        digest = ContentDigest()
         data = self.data
         if isinstance(self.pixels, Image):
             data = unread_file(self.pixels)
@@ -90,7 +108,7 @@ class LoadedImage:
                 return "unread"
             digest.update(str((pixels.shape, pixels.dtype, *colours)).encode())
             digest.update(np.ascontiguousarray(pixels).reshape(-1).data)
-        return f"b2-{digest.hexdigest()}"
+        return digest.version
 
 
 def load(image: ImageInput, name: str | None = None) -> LoadedImage:
@@ -121,7 +139,7 @@ def load(image: ImageInput, name: str | None = None) -> LoadedImage:
     --------
     >>> loaded = load("fixtures/images/plain/tiles.png")
     >>> loaded.name, loaded.data[:4], loaded.version[:3]
-    ('fixtures/images/plain/tiles.png', b'\x89PNG', 'b2-')
+    ('fixtures/images/plain/tiles.png', b'\x89PNG', 's2-')
     >>> load("missing.png").error.reason
     'cannot be read: No such file or directory'
     """
@@ -199,30 +217,33 @@ def _file_bytes(image: object) -> bytes:
     )
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: str | os.PathLike[str]) -> bytes:
     """Return the content of a regular file of at most `limits.MAX_BYTES`.
 
     Raises ImageError, ``failed`` if it cannot be read, ``unsupported`` if it is no regular file,
     ``refused`` if it is larger.
     """
-
-    def opener(name: str, flags: int) -> int:
-        # Without O_NONBLOCK, opening a FIFO would wait for a writer for ever.
-        return os.open(name, flags | os.O_NONBLOCK)
-
     try:
-        with open(path, "rb", opener=opener) as file:
-            status = os.fstat(file.fileno())
+        # Without O_NONBLOCK, opening a FIFO would wait for a writer for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = os.fstat(descriptor)
+            if stat.S_ISDIR(status.st_mode):
+                raise ImageError(Outcome.UNSUPPORTED, "a folder, not a regular file")
             if not stat.S_ISREG(status.st_mode):
                 raise ImageError(Outcome.UNSUPPORTED, "not a regular file")
             limits.check_bytes(status.st_size)
             # A size that is asked for is reserved at once: 256 MiB for a thumbnail, if it were
             # `limits.MAX_BYTES`. Files that the system makes up say 0.
-            return file.read(status.st_size or STEP)
+            size = status.st_size or STEP
+            data = os.read(descriptor, size)  # without a file object, which costs as much again
+            while len(data) < size and (more := os.read(descriptor, size - len(data))):
+                data += more
+            return data
+        finally:
+            os.close(descriptor)
     except MemoryError:
         raise ImageError(Outcome.REFUSED, "not enough memory to read it") from None
-    except IsADirectoryError:
-        raise ImageError(Outcome.UNSUPPORTED, "a folder, not a regular file") from None
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError(Outcome.FAILED, f"cannot be read: {reason}") from None

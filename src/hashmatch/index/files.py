@@ -12,10 +12,12 @@ from hashmatch._files.block_format import Segment as Stored
 from hashmatch._files.block_reader import MappedFile, open_blocks
 from hashmatch._files.block_writer import write as write_blocks
 from hashmatch._files.block_writer import write_built
+from hashmatch._kernels.clusters import BEGIN, END
 from hashmatch._kernels.linear import column_type
 from hashmatch._kernels.simd import GROUP
 from hashmatch._kernels.tables import SIGNATURE
 from hashmatch.errors import IndexFileError
+from hashmatch.index.clusters import MOST, Clusters
 from hashmatch.index.segment import Segment, column_bits
 from hashmatch.index.snapshot import LONGEST, NO_LIMIT, Part, Snapshot
 from hashmatch.index.tables import LONGEST_ADDRESS, Band, Tables, lay_head
@@ -73,6 +75,14 @@ def _described(state: Snapshot) -> tuple[Description, list[tuple[str, NDArray[An
             arrays["tables"] = segment.tables.tables
             facts["bands"] = ";".join(",".join(map(str, band)) for band in segment.tables.bands)
             facts["lines"] = ",".join(map(str, segment.tables.lines))
+        if segment.clusters is not None:
+            clusters = segment.clusters
+            arrays |= {
+                "centers": clusters.centers, "members": clusters.columns, "rows": clusters.rows,
+            }  # fmt: skip
+            facts["clusters"] = ";".join(
+                ",".join(map(str, bounds)) for bounds in clusters.bounds.tolist()
+            )
         if part.numbers is not None:
             arrays["numbers"] = part.numbers
         names = {role: f"{place}/{role}" for role in arrays}
@@ -139,19 +149,45 @@ def _part(stored: Stored, blocks: Mapping[str, NDArray[Any]], bits: int, followi
         numbers = _array(numbers, np.uint32, (count,)).copy()
     if (count if numbers is None or not count else int(numbers.max()) + 1) > following:
         raise ValueError("it has more entries than numbers")
-    tables = None
+    tables, clusters = None, None
     if "tables" in of_part:
-        bands = tuple(
-            Band(*map(int, text.split(","))) for text in str(stored.facts["bands"]).split(";")
-        )
+        placed = count
+        if "clusters" in stored.facts:
+            clusters = _clusters(_numbers(stored.facts["clusters"]), of_part, bits)
+            placed -= int((clusters.bounds[:, END] - clusters.bounds[:, BEGIN]).sum())
+        if placed < 0:
+            raise ValueError("its clusters have more entries than there are")
+        bands = tuple(Band(*row) for row in _numbers(stored.facts["bands"]))
         lines = tuple(map(int, str(stored.facts["lines"]).split(",")))
-        _check_bands(bands, lines, bits, stored.limit, count)
-        head, size = lay_head(bands, lines, count)
+        _check_bands(bands, lines, bits, stored.limit, placed)
+        head, size = lay_head(bands, lines, count, placed)
         tables = Tables(bands, lines, head, _array(of_part["tables"], np.uint64, (size,)))
     limit = NO_LIMIT if tables is None or stored.limit is None else stored.limit
     own = _number(stored.facts["own"], NO_LIMIT, bits)
     every = bool(_number(stored.facts["every"], 0, 1))
-    return Part(Segment(columns, count, tables, limit), numbers, own, every)
+    return Part(Segment(columns, count, tables, limit, clusters), numbers, own, every)
+
+
+def _numbers(value: object) -> list[list[int]]:
+    return [list(map(int, text.split(","))) for text in str(value).split(";")]
+
+
+def _clusters(bounds: list[list[int]], of_part: Mapping[str, NDArray[Any]], bits: int) -> Clusters:
+    """Return the clusters of a part, once it is sure that they lie in its arrays."""
+    end, size = 0, len(of_part["rows"])
+    for begin, own_end, radius in bounds:
+        if begin % GROUP or not end <= begin <= own_end <= size or not 0 <= radius <= bits:
+            raise ValueError("its clusters make no sense")
+        end = own_end
+    if len(bounds) > MOST or size % GROUP:
+        raise ValueError("its clusters make no sense")
+    width = bits // 64
+    return Clusters(
+        _array(of_part["centers"], np.uint64, (len(bounds), width)),
+        np.array(bounds, np.int64),
+        _array(of_part["members"], np.uint64, (width, size)),
+        _array(of_part["rows"], np.uint32, (size,)),
+    )
 
 
 def _check_bands(

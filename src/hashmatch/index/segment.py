@@ -12,7 +12,8 @@ from hashmatch._kernels.linear import column_type, columns, head_length, lay, wi
 from hashmatch._kernels.multi_index import GIVEN_UP, one_by_one, together
 from hashmatch._kernels.simd import GROUP
 from hashmatch._kernels.verify import COLUMNS, SCRATCH
-from hashmatch.index.tables import Tables, plan
+from hashmatch.index.clusters import Clusters, find
+from hashmatch.index.tables import Tables, count_bands, plan
 from hashmatch.records.hashes import Opaque
 from hashmatch.records.matches import NOTHING, Pairs
 
@@ -48,11 +49,12 @@ class Segment(Opaque):
 
     `columns`, shape (k, n and more), are the hashes, `count` of them, laid for a linear search;
     `tables` say where to look for a multi-index search up to `limit` bits; -1 without. With tables
-    a column has 64 bits, otherwise 32: see `column_bits`.
+    a column has 64 bits, otherwise 32: see `column_bits`. Members of `clusters` are not in the
+    tables.
     """
 
     # Not a dataclass: dataclasses.asdict would lay the hashes open.
-    __slots__ = ("columns", "count", "limit", "tables")
+    __slots__ = ("clusters", "columns", "count", "limit", "tables")
 
     def __init__(
         self,
@@ -60,8 +62,10 @@ class Segment(Opaque):
         count: int,
         tables: Tables | None,
         limit: int,
+        clusters: Clusters | None = None,
     ) -> None:
         self.columns, self.count, self.tables, self.limit = columns, count, tables, limit
+        self.clusters = clusters
 
     @classmethod
     def build(
@@ -83,8 +87,17 @@ class Segment(Opaque):
         laid.flags.writeable = False  # as in a file: kernels are compiled for either kind
         if limit is None or planned is None:
             return cls(laid, len(words), None, -1)
-        tables = Tables.build(words, planned.bands, arena)
-        return cls(laid, len(words), tables, limit)
+        counted = count_bands(words, planned.bands)
+        found = find(words, laid, planned.bands, [one.starts for one in counted], limit)
+        if found is None:
+            return cls(laid, len(words), Tables.build(words, planned.bands, arena, counted), limit)
+        others = np.ones(len(words), np.bool_)
+        for rows in found.rows:
+            others[rows] = False
+        entries = np.flatnonzero(others).astype(np.uint32)
+        bands = (plan(bits, limit, len(entries)) or planned).bands
+        tables = Tables.build(words[entries], bands, arena, None, entries, len(words))
+        return cls(laid, len(words), tables, limit, Clusters.build(words, found, arena))
 
     def words(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.uint64]:
         """Return hashes, shape (n, w): all, or those of some rows."""
@@ -108,25 +121,39 @@ class Segment(Opaque):
         if len(rows) < tables.scratch + FIRST_CAPACITY:
             rows = np.empty((tables.scratch + FIRST_CAPACITY, COLUMNS), np.int64)
         found = by_tables(tables.head, tables.tables, self.columns, queries, limit, rows)
-        if not found:
-            return NOTHING
         while abs(found) > len(rows) - tables.scratch:
             if max_pairs is not None and abs(found) > max_pairs and len(queries) > 1:
                 return None
             rows = np.empty((tables.scratch + abs(found), COLUMNS), np.int64)
             found = by_tables(tables.head, tables.tables, self.columns, queries, limit, rows)
-        pairs = Pairs(*rows[tables.scratch : tables.scratch + abs(found), :3].T.copy())
-        if found > 0:
-            return pairs.in_order()
-        given_up = pairs.entry == GIVEN_UP
-        rows = pairs.query[given_up]
-        others = self._linearly(queries[rows], limit, max_pairs)
-        if others is None:
-            return None
-        others = others._replace(query=rows[others.query])
-        kept = (column[~given_up] for column in pairs)
-        both = zip(kept, others, strict=True)
-        return Pairs(*(np.concatenate(columns) for columns in both)).in_order()
+        pairs = NOTHING
+        if found:
+            pairs = Pairs(*rows[tables.scratch : tables.scratch + abs(found), :3].T.copy())
+        if self.clusters is not None:
+            others = self._in_clusters(self.clusters, queries, limit, max_pairs)
+            if others is None:
+                return None
+            pairs = _both(pairs, others)
+        if found < 0:
+            given_up = pairs.query[pairs.entry == GIVEN_UP]
+            others = self._linearly(queries[given_up], limit, max_pairs)
+            if others is None:
+                return None
+            others = others._replace(query=given_up[others.query])
+            pairs = _both(pairs.where(~np.isin(pairs.query, given_up)), others)
+        return pairs if pairs is NOTHING else pairs.in_order()
+
+    def _in_clusters(
+        self, clusters: Clusters, queries: NDArray[np.uint64], limit: int, max_pairs: int | None
+    ) -> Pairs | None:
+        out = _buffers.out
+        while True:
+            found = clusters.search(queries, limit, self.count, out)
+            if isinstance(found, Pairs):
+                return found
+            if max_pairs is not None and found > max_pairs and len(queries) > 1:
+                return None
+            out = np.empty((3, found), np.int64)
 
     def _linearly(
         self, queries: NDArray[np.uint64], limit: int, max_pairs: int | None
@@ -175,11 +202,22 @@ class Segment(Opaque):
         count = self.count
         if self.tables is None:
             return f"looks at every one of {count:,} entries"
-        bands = len(self.tables.bands)
+        bands, apart = len(self.tables.bands), ""
+        if self.clusters is not None:
+            known = len(self.clusters.centers)
+            apart = f", and at those of {known:,} clusters that are near it"
         return (
             f"up to {self.limit} bits, looks at those of {count:,} entries that nearly share one "
-            f"of {bands} bands with the query; beyond, and among near-duplicates, at every entry"
+            f"of {bands} bands with the query{apart}; beyond, and among near-duplicates, at every "
+            "entry"
         )
+
+
+def _both(one: Pairs, other: Pairs) -> Pairs:
+    """Return the pairs of both, in no order."""
+    if not len(one.query) or not len(other.query):
+        return one if len(one.query) else other
+    return Pairs(*(np.concatenate(columns) for columns in zip(one, other, strict=True)))
 
 
 def column_bits(has_tables: bool) -> int:

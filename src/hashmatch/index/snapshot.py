@@ -351,7 +351,8 @@ class Snapshot(Opaque):
             arrays += [part.segment.columns, part.numbers]
             if part.segment.tables is not None:
                 arrays += [part.segment.tables.head, part.segment.tables.tables]
-        return sum(array.nbytes for array in arrays if array is not None)
+        clusters = [part.segment.clusters for part in self.parts]
+        return sum(one.nbytes for one in [*arrays, *clusters] if one is not None)
 
     def __len__(self) -> int:
         return self.following - (0 if self.gone is None else int(self.gone.sum()))

@@ -190,6 +190,23 @@ CACHE_LINE = 64
 """Bytes; every part of the tables begins at a multiple."""
 
 
+class Counted(NamedTuple):
+    """Of a band, where the entries of each address start, and the lines they take beyond theirs."""
+
+    starts: NDArray[np.uint32]
+    beyond: int
+
+
+def count_bands(words: NDArray[np.uint64], bands: tuple[Band, ...]) -> list[Counted]:
+    """Return how many of the hashes, (n, w), each address of each band has."""
+    counted = []
+    for band in bands:
+        starts, own = np.empty(2**band.address + 1, np.uint32), band.lines(len(words))
+        beyond = kernels.count_band(words, band.offset, band.address, own, starts)
+        counted.append(Counted(starts, beyond))
+    return counted
+
+
 class Tables(Opaque):
     """The tables of a list of hashes, and where everything is in them.
 
@@ -211,20 +228,29 @@ class Tables(Opaque):
 
     @classmethod
     def build(
-        cls, words: NDArray[np.uint64], bands: tuple[Band, ...], arena: FileArena | None = None
+        cls,
+        words: NDArray[np.uint64],
+        bands: tuple[Band, ...],
+        arena: FileArena | None = None,
+        counted: list[Counted] | None = None,
+        entries: NDArray[np.uint32] | None = None,
+        count: int | None = None,
     ) -> Tables:
         """Return the tables of hashes, (n, w), n below 2**32; those of the same list are equal.
 
-        They are in memory, or in the `arena` of a file.
+        They are in memory, or in the `arena` of a file. `counted` is what `count_bands` says of
+        them, if that is known. Where the hashes are only some of a list of `count` entries,
+        `entries`, shape (n,), says which ones.
         """
-        count = len(words)
-        starts = [np.empty(2**band.address + 1, np.uint32) for band in bands]
-        each = [band.lines(count) for band in bands]
+        if counted is None:
+            counted = count_bands(words, bands)
+        if entries is None or count is None:
+            entries, count = np.empty(0, np.uint32), len(words)
         lines = tuple(
-            2**band.address * own + kernels.count_band(words, band.offset, band.address, own, begin)
-            for band, own, begin in zip(bands, each, starts, strict=True)
+            2**band.address * band.lines(len(words)) + of_band.beyond
+            for band, of_band in zip(bands, counted, strict=True)
         )
-        head, size = lay_head(bands, lines, count)
+        head, size = lay_head(bands, lines, count, len(words))
         if arena is None:
             tables = _aligned(size)
             tables[:] = 0
@@ -238,10 +264,11 @@ class Tables(Opaque):
                 words,
                 band.offset,
                 band.address,
-                each[b],
+                band.lines(len(words)),
                 each_row,
-                starts[b],
-                numbers[first : first + each_row * count],
+                counted[b].starts,
+                entries,
+                numbers[first : first + each_row * len(words)],
                 halves[row[kernels.LINES] : row[kernels.LINES_END]],
             )
             if arena is not None:
@@ -251,9 +278,12 @@ class Tables(Opaque):
 
 
 def lay_head(
-    bands: tuple[Band, ...], lines: tuple[int, ...], count: int
+    bands: tuple[Band, ...], lines: tuple[int, ...], count: int, placed: int
 ) -> tuple[NDArray[np.int64], int]:
-    """Return the head for tables of `count` entries, and how many 64-bit words they take."""
+    """Return the head for tables of a list, and how many 64-bit words they take.
+
+    It has `count` entries, of which `placed` are in the tables.
+    """
     groups_at = kernels.HEAD + kernels.BAND * len(bands)
     bits = sum(band.width for band in bands)
     masks_at = groups_at + kernels.GROUP * sum(band.tolerance + 1 for band in bands)
@@ -276,13 +306,13 @@ def lay_head(
             groups.append([at, at + len(own), *limits])
             masks += own
         last_group = groups_at + kernels.GROUP * len(groups)
-        own_rows = place(1, row_bytes(count) * count + kernels.LONGEST_ROW)
+        own_rows = place(1, row_bytes(count) * placed + kernels.LONGEST_ROW)
         rows.append([band.offset, band.address, first_group, last_group, own_rows])
     for b, band in enumerate(bands):
         word = (band.offset // WORD + 1) % (bits // WORD)
         first_line = place(2, lines[b] * LINE)
-        rows[b] += [first_line, first_line + lines[b] * LINE, band.lines(count) * LINE, word]
-    widest = max(sum(map(len, band.masks)) * band.lines(count) for band in bands)
+        rows[b] += [first_line, first_line + lines[b] * LINE, band.lines(placed) * LINE, word]
+    widest = max(sum(map(len, band.masks)) * band.lines(placed) for band in bands)
     # Verifying more candidates takes as long as a linear search.
     most = int(COST_LINEAR_NS / COST_CANDIDATE_NS * count)
     beginning = [len(bands), widest, most, count, row_bytes(count)]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from functools import cache
-from hashlib import blake2b
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from hashmatch.decode.formats import identify
-from hashmatch.decode.inputs import CONTENT
+from hashmatch.decode.inputs import ContentDigest
 from hashmatch.decode.video_formats import GIF, HEAD, identify_video
 from hashmatch.decode.video_inputs import open_video
 from hashmatch.errors import install
@@ -74,11 +73,11 @@ def digest_of(path: str | os.PathLike[str]) -> str:
 
     Raises ImageError if it cannot be read.
     """
-    digest = blake2b(**CONTENT)
+    digest = ContentDigest()
     with open_video(path) as opened:
         for chunk in opened.chunks():
             digest.update(chunk)
-    return f"b2-{digest.hexdigest()}"
+    return digest.version
 
 
 def hash_clip(

@@ -172,6 +172,7 @@ class Matcher(Opaque):
         algorithms = tuple(spec.algorithm for spec in self._specs)
         self.plan = HashPlan(algorithms, variants, min_quality, chrome=True)
         self._plan_to_decide = replace(self.plan, is_near=self._lookup.is_near)
+        self._reads_pixels = all(hasher.reads == "pixels" for hasher in self.plan.hashers)
         self.decode = decoder(decode)
         self.every = float(every)
         self._takes_videos = takes_videos(self.plan)
@@ -259,7 +260,16 @@ class Matcher(Opaque):
         else:
             hashed = hash_loaded(loaded, self._plan_to_decide, self.decode)
         item = ImageItem(loaded.name, loaded.version if version is None else version, surface)
-        return self.decide(item, hashed)
+        return self._unmatched(item, hashed) if self._is_far(hashed) else self.decide(item, hashed)
+
+    def _is_far(self, hashed: Sequence[HashedImage | HashedVideo]) -> bool:
+        """Return whether what `_plan_to_decide` has hashed is known to be near no entry.
+
+        It has each picture looked up, and measures the chrome of those that are near one.
+        """
+        return self._reads_pixels and all(
+            isinstance(one, HashedImage) and one.chrome is None for one in hashed
+        )
 
     def is_video(self, head: bytes) -> bool:
         """Return whether a file that begins with `head` is checked as a video.
@@ -328,6 +338,33 @@ class Matcher(Opaque):
         """
         plan = self.plan if to_keep else self._plan_to_decide
         return list(self._hash(load(image, item), plan, decode, pool))
+
+    @unseen
+    def hash_to_decide(
+        self,
+        image: ImageInput,
+        item: ImageItem,
+        decode: Decode | None = None,
+        pool: DecodePool | None = None,
+    ) -> list[HashedImage | HashedVideo] | ItemOutcome:
+        """Hash `image` as `hash` does if nothing is `to_keep`, and say it if nothing matches.
+
+        Parameters
+        ----------
+        image : path, bytes, file object, PIL.Image.Image or ndarray of uint8
+            See `hashmatch.hash_image`.
+        item : ImageItem
+            What the image is, and where it was published.
+        decode, pool : optional
+            As of `hash`.
+
+        Returns
+        -------
+        list of HashedImage and HashedVideo, or ItemOutcome
+            What `decide` takes; or, in most cases, what it would return, where nothing matches.
+        """
+        hashed = self._hash(load(image, item.key), self._plan_to_decide, decode, pool)
+        return self._unmatched(item, hashed) if self._is_far(hashed) else list(hashed)
 
     @unseen
     def decide(

@@ -196,6 +196,22 @@ class Event:
     algorithm: str = ""
 
 
+class _Timer:
+    """A block whose time is counted; there are several for each item."""
+
+    __slots__ = ("_began", "_instead_of", "_monitor", "_stage")
+
+    def __init__(self, monitor: Monitor, stage: str, instead_of: str | None) -> None:
+        self._monitor, self._stage, self._instead_of = monitor, stage, instead_of
+
+    def __enter__(self) -> None:
+        self._began = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        took = time.monotonic() - self._began
+        self._monitor.add_seconds(took, self._stage, self._instead_of)
+
+
 class Monitor:
     """Tells what one scan does, always in the thread that iterates it.
 
@@ -280,18 +296,16 @@ class Monitor:
 
         return timed
 
-    @contextmanager
-    def timed(self, stage: str, instead_of: str | None = None) -> Iterator[None]:
+    def timed(self, stage: str, instead_of: str | None = None) -> _Timer:
         """Count the time of a block for `stage`, and not for the stage that it is a part of."""
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            took = time.monotonic() - began
-            with self._lock:
-                self.counters.seconds[stage] += took
-                if instead_of is not None:
-                    self.counters.seconds[instead_of] -= took
+        return _Timer(self, stage, instead_of)
+
+    def add_seconds(self, seconds: float, stage: str, instead_of: str | None) -> None:
+        """Count time for `stage`, in any thread."""
+        with self._lock:
+            self.counters.seconds[stage] += seconds
+            if instead_of is not None:
+                self.counters.seconds[instead_of] -= seconds
 
     def _trips(self) -> tuple[Trip, ...]:
         return () if self._breaker is None else self._breaker.trips

@@ -432,8 +432,10 @@ class _Scan:
         if isinstance(data, ImageError):
             outcome, reason = data.outcome, data.reason
             return item, ItemOutcome(item.key, item.version, item.surface, outcome, reason)
-        keep = self._keeps_hashes
-        return item, self.matcher.hash(data, item.key, decode, pool, to_keep=keep)
+        if self._keeps_hashes or self.shadow is not None:
+            keep = self._keeps_hashes
+            return item, self.matcher.hash(data, item.key, decode, pool, to_keep=keep)
+        return item, self.matcher.hash_to_decide(data, item, decode, pool)
 
 
 def _named(known: HashList) -> list[str]:

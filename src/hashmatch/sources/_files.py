@@ -6,7 +6,6 @@ import os
 import stat
 from dataclasses import replace
 from hashlib import blake2b, file_digest
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes
 
@@ -75,7 +74,7 @@ def read_local(path: str, item: ImageItem) -> bytes:
         if not stat.S_ISREG(before.st_mode):
             raise ImageError(Outcome.UNSUPPORTED, "not a regular file")
         limits.check_bytes(before.st_size)
-        data = read_file(Path(path))
+        data = read_file(path)
         now = version(before)
         if now != version(_status(path)):
             continue
