@@ -221,6 +221,9 @@ def test_captions_on_both_sides_are_taken_off(key: str) -> None:
         assert abs(top - 70) <= 1
         assert abs(bottom - 44) <= 1
         assert sides == [0, 0]
+        # What is plain above the upper text is no border of what is left below it.
+        needless = {"trim_even", "caption_above_trim", "caption_below_trim"}
+        assert not needless & set(cuts(meme, captioned=True))
         assert any(name.startswith("caption_both") for name in found_by(meme, original, "thorough"))
 
 

@@ -27,11 +27,8 @@ STEPS = 8
 """From nothing cut off to `MOST_CUT`."""
 TURNS = (1, 2, 3, 4, 5, 6)
 """Degrees, each way. Half a degree moves the points of a square by 0.35 % of its side."""
-DISCS, RADIUS = 10, 0.21
-"""How many discs lie side by side, and their radius, see `Disc`: a sticker of 10 %.
-
-What discs of 0.15 find as well, they alone find of none of 5,320 changed photographs.
-"""
+DISCS = ((7, 0.15), (10, 0.21))
+"""How many discs lie side by side, and their radius, see `Disc`: stickers of 5 and of 10 %."""
 CUT_TO = ((9, 16), (3, 4), (4, 5), (1, 1), (5, 4), (4, 3), (16, 9))
 """Shapes, width to height, to which people and platforms cut pictures."""
 CUT_FROM = ((9, 16), (2, 3), (3, 4), (1, 1), (4, 3), (3, 2), (16, 9))
@@ -191,8 +188,9 @@ def shapes(shape: float) -> dict[str, Framing]:
 def discs() -> dict[str, Disc]:
     """Return the discs of which any may cover a part of a picture, by name."""
     found = [
-        Disc((column + 0.5) / DISCS, (row + 0.5) / DISCS, RADIUS)
-        for row in range(DISCS)
-        for column in range(DISCS)
+        Disc((column + 0.5) / count, (row + 0.5) / count, radius)
+        for count, radius in DISCS
+        for row in range(count)
+        for column in range(count)
     ]
     return {"hide:" + ",".join(f"{part:.4g}" for part in disc): disc for disc in found}
