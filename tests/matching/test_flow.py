@@ -232,7 +232,7 @@ def test_matches_of_check_and_scan_are_decided_in_one_place(
     assert decided == ["a", "b.png", "c.png"]
 
 
-PICTURES = {
+PICTURES: dict[str, Any] = {
     "far": DATA,
     "near": png(2),
     "flat": np.zeros((99, 99, 3), np.uint8),

@@ -74,7 +74,8 @@ def test_each_path_needs_its_scope(guarded: Program, tokens: Path) -> None:
         "match": lambda t: guarded.ask("POST", "/v1/match", given=HASH_QUERY, token=t),
         "curate": lambda t: guarded.ask("GET", "/c/banks", token=t),
     }
-    wait_for(lambda: asked["match"](made["match"]).status != 401)  # the file is read again soon
+    for secret in made.values():  # the file is read again soon
+        wait_for(lambda secret=secret: asked["match"](secret).status != 401)  # type: ignore[misc]
     for scope, ask in asked.items():
         for name, secret in made.items():
             expected = 200 if name == scope else 403

@@ -102,7 +102,8 @@ def test_a_file_that_never_stands_still_fails(
     place = tmp_path / "a.jpg"
     place.write_bytes(b"")
 
-    def read(path: Path) -> bytes:
+    def read(name: str) -> bytes:
+        path = Path(name)
         with path.open("ab") as file:
             file.write(b"more")
         return path.read_bytes()

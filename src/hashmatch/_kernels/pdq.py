@@ -101,7 +101,7 @@ def pdq(pixels: Pixels, dct: NDArray[np.float32], out: NDArray[np.uint64]) -> in
     samples = np.empty((SAMPLES, SAMPLES), np.float32)
     if height == SAMPLES and width == SAMPLES and out.shape[0] == 1:
         # The reference takes such a picture as reduced already, but not for all orientations.
-        luma(pixels, 0, SAMPLES, samples)
+        luma(pixels, height - SAMPLES, height, samples)  # as of others, so that it is compiled once
     else:
         reduce(pixels, samples)
     hash_samples(samples, dct, out)

@@ -366,13 +366,18 @@ def reduce(pixels: Pixels, samples: Floats) -> None:
     for x in range(width):
         divisors[x] = in_window(x + ahead_of(across), width, across)
     reciprocals = (np.float32(1.0) / divisors).astype(np.float32)
-    sampled_divisors, sampled_reciprocals = divisors[columns], reciprocals[columns]
+    # Sides of arrays, and loops, not constants and slices: of those numba compiles more.
+    side = samples.shape[1]
+    sampled_divisors = np.empty(side, np.float32)
+    sampled_reciprocals = np.empty(side, np.float32)
+    for j in range(side):
+        sampled_divisors[j], sampled_reciprocals[j] = divisors[columns[j]], reciprocals[columns[j]]
 
     block = zeros(ROWS, padded)
-    turned = zeros(1 + across + padded + ahead_of(across), ROWS)
+    turned = zeros(1 + across + padded + ahead_of(across), block.shape[0])
     ring, sums = zeros(down, padded), np.zeros(padded, np.float32)
-    last = zeros(ROWS, SAMPLES)
-    last_ring, last_sums = zeros(down, SAMPLES), np.zeros(SAMPLES, np.float32)
+    last = zeros(ROWS, side)
+    last_ring, last_sums = zeros(down, side), np.zeros(side, np.float32)
 
     ahead = ahead_of(down)
     taken = 0  # samples written
@@ -394,5 +399,6 @@ def reduce(pixels: Pixels, samples: Floats) -> None:
         )  # fmt: skip
         for k in range(ROWS):
             while taken < SAMPLES and rows[taken] == first + k - 2 * ahead:
-                samples[taken] = last[k]
+                for j in range(side):
+                    samples[taken, j] = last[k, j]
                 taken += 1

@@ -213,7 +213,7 @@ class ReviewQueue:
 
         A case that is not a match, or unsure, waits again if a record joins it that says what
         nobody has decided: it is closer, or of another list, entry, label or source, or only a part
-        of its picture is the same. Suppressed records are counted and left out. A few thousand are
+        of its picture is the same. Suppressed records are counted and left out. Ten thousand are
         a transaction: what was added when something stops it stays, and all of them can be given
         again.
 

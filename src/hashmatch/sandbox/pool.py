@@ -26,6 +26,7 @@ from hashmatch.sandbox import privileges
 from hashmatch.sandbox.confinement import WorkerLimits
 from hashmatch.sandbox.fork_client import ONE_ITEM_ENVIRONMENT, POOL_CLOSED, ForkServer
 from hashmatch.sandbox.layers import REQUIRED, Layers, describe
+from hashmatch.sandbox.room import PixelRoom
 from hashmatch.sandbox.slot import EXITS_KEPT, WorkerSlot
 from hashmatch.sandbox.video_slot import VideoEnd, VideoFrame, VideoSlot, VideoStream
 
@@ -61,10 +62,11 @@ class WorkerSlots:
 
     def __init__(self, server: ForkServer, limits: WorkerLimits, count: int) -> None:
         self.count = count
+        self._room = PixelRoom()
         self.all: list[WorkerSlot] = []
         try:
             for _ in range(count + max(count, SPARE_SLOTS)):
-                self.all.append(WorkerSlot(server, limits))
+                self.all.append(WorkerSlot(server, limits, self._room))
         except WorkersError:
             for slot in self.all:
                 slot.close()
@@ -127,6 +129,7 @@ class WorkerSlots:
             self._closed = True
             for slot in self.all:
                 slot.abort()
+            self._room.close()
             for slot in self._idle:
                 slot.close()
             self._changed.notify_all()

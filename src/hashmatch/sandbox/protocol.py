@@ -28,8 +28,11 @@ END_REPLY = struct.Struct("<Qqqd")
 
 MAX_FRAMES = 2**32 - 1
 """Frames that a job has the bits to ask for."""
-NEXT_FRAME, NEXT_PART = b"M", b"P"
-"""To a worker: the next frame, or the next part of the item. Anything else is the next job."""
+NEXT_FRAME, NEXT_PART, GO_ON = b"M", b"P", b"R"
+"""To a worker: the next frame, the next part of the item, or that there is room for its picture.
+Anything else is the next job."""
+FREE_BYTES = 4 * 2**20
+"""Shared memory that a worker may use without asking: pictures of 1.4 megapixels."""
 PART_BYTES = 8 * 2**20
 """An item is handed over in parts, so that shared memory holds so much of it at most."""
 _JOB = struct.Struct("<cQII??")
@@ -61,6 +64,8 @@ class ReplyKind(IntEnum):
     """Memory ran out elsewhere than where that is expected."""
     NEXT_PART = 5
     """What there is of the item is read: the next part, please."""
+    ROOM = 6
+    """A large picture is decoded, and waits for room in the shared buffer."""
 
 
 class MalformedReply(Exception):

@@ -26,6 +26,8 @@ from hashmatch.records.images import ImageError
 from hashmatch.sandbox.fork_client import POOL_CLOSED, ForkServer, WorkerExit
 from hashmatch.sandbox.layers import Layers
 from hashmatch.sandbox.protocol import (
+    FREE_BYTES,
+    GO_ON,
     MAX_FRAMES,
     MAX_MESSAGE_BYTES,
     NEXT_FRAME,
@@ -36,6 +38,7 @@ from hashmatch.sandbox.protocol import (
     Reply,
     ReplyKind,
 )
+from hashmatch.sandbox.room import PixelRoom
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -44,7 +47,8 @@ if TYPE_CHECKING:
 
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 KEPT_BYTES = 48 * 2**20
-"""Shared memory that a slot keeps between items, cleared; the rest it gives back.
+"""Shared memory that a slot keeps between items, cleared, unless others need it; the rest it gives
+back.
 
 Enough for a photograph of 16 megapixels: to get back what was given away takes a fault a page, as
 long as decoding does.
@@ -117,11 +121,15 @@ class WorkerSlot:
     _most_pixels = staticmethod(decode_limits.most_decoded_pixels)
     """Pixels for which there has to be room, of three bytes each."""
 
-    def __init__(self, server: ForkServer, limits: WorkerLimits) -> None:
+    def __init__(
+        self, server: ForkServer, limits: WorkerLimits, room: PixelRoom | None = None
+    ) -> None:
         self.layers = Layers(0)
         self.exits: deque[WorkerExit] = deque(maxlen=EXITS_KEPT)
         self._server = server
         self._limits = limits
+        self._room = room or PixelRoom()
+        self._free = FREE_BYTES
         self._worker: _Worker | None = None
         self._items_served = 0
         self._input_size = self._used = 0
@@ -165,6 +173,7 @@ class WorkerSlot:
         begun = True
         reason = ""
         tries = self._limits.tries
+        self._room.begin(self)
         try:
             for attempt in range(1, tries + 1):
                 try:
@@ -190,6 +199,8 @@ class WorkerSlot:
             if not given.sound:
                 self.end_worker()  # whatever that file left in it is not to meet the next one
             self._clear(begun)
+            self._free = FREE_BYTES
+            self._room.keep(self, KEPT_BYTES)
 
     def start(self) -> _Worker:
         """Return a worker that is ready. Raises WorkersError if none can be started."""
@@ -240,6 +251,7 @@ class WorkerSlot:
         self.abort()
         self.end_worker()
         self._close_shared()
+        self._room.drop(self)
 
     def _close_shared(self) -> None:
         for descriptor in {self._input_fd, self._pixels_fd} - {-1}:
@@ -248,7 +260,7 @@ class WorkerSlot:
 
     def replaced(self) -> WorkerSlot:
         """Close this slot, in whatever thread it is held, and return one in its place."""
-        other = WorkerSlot(self._server, self._limits)
+        other = WorkerSlot(self._server, self._limits, self._room)
         self.close()
         other.layers, other.exits = self.layers, self.exits
         return other
@@ -271,6 +283,11 @@ class WorkerSlot:
                 if reply.kind is ReplyKind.NEXT_PART and (part := part + PART_BYTES) < len(data):
                     self._write_input(memoryview(data)[part : part + PART_BYTES])
                     message = NEXT_PART
+                    continue
+                if reply.kind is ReplyKind.ROOM:
+                    self._free = max(self._free, self._size(reply))
+                    self._room.claim(self, self._free)
+                    message = GO_ON
                     continue
                 if reply.kind is not ReplyKind.PICTURE:
                     break
@@ -360,12 +377,23 @@ class WorkerSlot:
         return f"{self._limits.cpu_seconds:g} s of processor time"
 
     def _picture(self, reply: Reply) -> Picture:
-        size = reply.height * reply.width * 3
-        if not 0 < size <= len(self._pixels):
-            raise self._lose(MALFORMED)
+        size = self._size(reply)
+        if size > self._free:
+            raise self._lose(UNEXPECTED)
         self._used = max(self._used, size)
         pixels = self._pixels[:size].reshape(reply.height, reply.width, 3)
         return Picture(pixels, reply.media_type, reply.damaged, reply.frame, reply.reading)
+
+    def _size(self, reply: Reply) -> int:
+        """Return how many bytes a picture has, for which there is room at all."""
+        size = reply.height * reply.width * 3
+        if not 0 < size <= len(self._pixels):
+            raise self._lose(MALFORMED)
+        return size
+
+    def give_back(self) -> None:
+        """Give back what it keeps between items."""
+        self._mapping.madvise(mmap.MADV_REMOVE)
 
     def _clear(self, begun: bool) -> None:
         """Leave nothing of an item in what is shared: the next is another person's."""

@@ -20,6 +20,8 @@ from hashmatch.decode.policy import decode_file
 from hashmatch.records.images import ImageError
 from hashmatch.sandbox.confinement import confine
 from hashmatch.sandbox.protocol import (
+    FREE_BYTES,
+    GO_ON,
     MAX_MESSAGE_BYTES,
     NEXT_PART,
     PART_BYTES,
@@ -45,13 +47,14 @@ if TYPE_CHECKING:
 def decode_job(data: bytes, job: Job, pixels: NDArray[np.uint8]) -> Iterable[Picture]:
     """Return what `job` asks for of the file `data`.
 
-    A picture alone is made in the memory of `pixels` if it fits there and needs no turning.
+    A picture alone is made in the memory of `pixels` if it fits into what may be used
+    without asking, and needs no turning.
     """
     if job.exif:
         return [packed(exif_tags(data))]
     if job.most:
         return decode_all(data, job.most, readings=job.readings)
-    return [decode_file(data, pixels)]
+    return [decode_file(data, pixels[:FREE_BYTES])]
 
 
 def serve(
@@ -88,7 +91,14 @@ def _answer(
     """Answer one job; return the message that follows it."""
     try:
         data = _read_item(channel, item, job.size)
+        room = FREE_BYTES
         for picture in islice(decode(data, job, pixels), job.skip, None):
+            if picture.pixels.size > room:
+                room = picture.pixels.size
+                channel.send(_reply(ReplyKind.ROOM, picture).packed())
+                message = channel.recv(MAX_MESSAGE_BYTES)
+                if message != GO_ON:
+                    return message
             channel.send(_publish(picture, pixels).packed())
             del picture  # the next frame is made beside the shared pixels alone
             message = channel.recv(MAX_MESSAGE_BYTES)
@@ -119,12 +129,16 @@ def _read_item(channel: socket.socket, item: int, size: int) -> bytes:
 
 def _publish(picture: Picture, pixels: NDArray[np.uint8]) -> Reply:
     """Put a picture into the shared memory, and return what is said of it."""
-    height, width = picture.pixels.shape[:2]
     flat = picture.pixels.reshape(-1)
     if flat.ctypes.data != pixels.ctypes.data:  # else they were made there
         pixels[: flat.size] = flat
+    return _reply(ReplyKind.PICTURE, picture)
+
+
+def _reply(kind: ReplyKind, picture: Picture) -> Reply:
+    height, width = picture.pixels.shape[:2]
     return Reply(
-        ReplyKind.PICTURE,
+        kind,
         media_type=picture.media_type,
         damaged=picture.damaged,
         height=height,

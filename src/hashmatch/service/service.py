@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 TOKEN_INTERVAL = 1.0
 """Seconds between two looks at the token file."""
+MAX_SHOWN, MAX_SHOWN_BYTES = 1000, 128
+"""Headers with good tokens that are remembered, and how long one may be."""
 FETCHES = 16
 """Pictures that are fetched at a time."""
 OTHERS = 4
@@ -130,6 +132,8 @@ class Service:
     lookups: Lookups = field(default_factory=Lookups)
     stopping: bool = False
     _tokens: dict[str, Token] = field(default_factory=dict)
+    _shown: dict[bytes, Token] = field(default_factory=dict, repr=False)
+    """By the header that shows it, since the tokens were read: for no digest at each request."""
     _token_problem: str = ""
     _log: int | None = None
     refusals: Refusals | None = field(init=False, default=None)
@@ -210,8 +214,24 @@ class Service:
             raise HttpError(421, "cannot answer: the Host is not allowed. Start it with --name.")
         if self.tokens is None:
             return ANYBODY
-        kind, _, secret = request.header(b"authorization").partition(b" ")
-        token = None
+        token = self._holder(request.header(b"authorization"))
+        if not token.allows(scope):
+            lacks = f"the token has no scope {scope}."
+            text = f"{NO_HASHING}: {lacks}" if scope is Scope.HASH else f"cannot answer: {lacks}"
+            raise HttpError(403, text)
+        if token.rate is not None and (wait := self.rates.take(token.number, token.rate)):
+            raise HttpError(
+                429, "cannot answer: the token's limit of requests a second is reached.",
+                retry=True, retry_after=wait,
+            )  # fmt: skip
+        return token
+
+    def _holder(self, authorization: bytes) -> Token:
+        """Return whose token a header shows; HttpError 401 if it is none."""
+        token = self._shown.get(authorization)
+        if token is not None:
+            return token
+        kind, _, secret = authorization.partition(b" ")
         if kind.lower() == b"bearer":
             token = self._tokens.get(digest(secret.strip()))
         if token is None:
@@ -222,15 +242,10 @@ class Service:
                 if secret.strip()
                 else "cannot answer without a token. Send Authorization: Bearer TOKEN.",
             )
-        if not token.allows(scope):
-            lacks = f"the token has no scope {scope}."
-            text = f"{NO_HASHING}: {lacks}" if scope is Scope.HASH else f"cannot answer: {lacks}"
-            raise HttpError(403, text)
-        if token.rate is not None and (wait := self.rates.take(token.number, token.rate)):
-            raise HttpError(
-                429, "cannot answer: the token's limit of requests a second is reached.",
-                retry=True, retry_after=wait,
-            )  # fmt: skip
+        if len(authorization) <= MAX_SHOWN_BYTES:
+            if len(self._shown) >= MAX_SHOWN:
+                self._shown.clear()  # one token can be written in many ways
+            self._shown[authorization] = token
         return token
 
     @property
@@ -332,6 +347,7 @@ class Service:
         if self.tokens is None:
             return
         self._tokens = {token.digest: token for token in self.tokens.read()}
+        self._shown.clear()
 
     async def _look(self) -> None:
         """Read the token file when it has changed; note what is wrong with lists."""

@@ -8,6 +8,7 @@ import re
 import secrets
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -39,7 +40,7 @@ class Scope(StrEnum):
     """Everything, metrics included."""
 
 
-class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """One token, without its secret.
 
     Parameters
@@ -63,7 +64,7 @@ class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     created_at: str
     rate: float | None = None
 
-    @property
+    @cached_property
     def number(self) -> int:
         """What its requests are counted under; never 0."""
         return int(self.digest[:16], 16) | 1

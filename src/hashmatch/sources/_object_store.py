@@ -764,9 +764,10 @@ class _RawKeys:
     def get(self, key: str, match: str) -> tuple[ObjectMeta, bytes]:
         """Return an object, of another version than `match`, an etag, if there is none of it."""
         url = self._address() + quote(key, safe="/~")
-        target = url.removeprefix(str(self._asked(url).origin))
+        client = self._asked(url)
+        target = url.removeprefix(str(client.origin))
         for condition in ({"If-Match": f'"{match}"'}, {}) if match else ({},):
-            found = _fetched(self._asked(url), key, target, {**condition, **self._signed(url)})
+            found = _fetched(client, key, target, {**condition, **self._signed(url)})
             if found is not None:
                 return found
         raise OSError("status code: 412")
@@ -774,12 +775,13 @@ class _RawKeys:
     def get_range(self, key: str, match: str, start: int, size: int) -> bytes:
         """Return a part of an object, of the version whose etag is `match`, if there is one."""
         url = self._address() + quote(key, safe="/~")
-        target = url.removeprefix(str(self._asked(url).origin))
+        client = self._asked(url)
+        target = url.removeprefix(str(client.origin))
         headers = {"Range": f"bytes={start}-{start + size - 1}", **self._signed(url)}
         if match:
             headers["If-Match"] = f'"{match}"'
         wanted = f"bytes {start}-{start + size - 1}/"
-        with self._asked(url).send("GET", target, headers) as answer:
+        with client.send("GET", target, headers) as answer:
             # Some say 200 of a part, and do not know If-Match.
             if (answer.headers["Content-Range"] or "").startswith(wanted):
                 if match and answer.headers["ETag"] != f'"{match}"':
