@@ -10,17 +10,21 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from hashmatch.decode.limits import most_decoded_pixels
-
-if TYPE_CHECKING:
-    from hashmatch.sandbox.slot import WorkerSlot
 
 ROOM_BYTES = 3 * most_decoded_pixels()
 PATIENCE_SECONDS = 60.0
 """Time without a change after which a picture goes before its turn: a caller that holds one large
 picture and asks for another waits for itself."""
+
+
+class Holder(Protocol):
+    """A slot, which has shared memory of its own."""
+
+    def give_back(self) -> None:
+        """Give back what it keeps between items."""
 
 
 class PixelRoom:
@@ -32,18 +36,18 @@ class PixelRoom:
 
     def __init__(self, most: int = ROOM_BYTES) -> None:
         self._most = most
-        self._claims: dict[WorkerSlot, int] = {}
-        self._idle: dict[WorkerSlot, None] = {}  # those that keep some, the longest idle first
+        self._claims: dict[Holder, int] = {}
+        self._idle: dict[Holder, None] = {}  # those that keep some, the longest idle first
         self._line: deque[object] = deque()
         self._changed = threading.Condition()
         self._closed = False
 
-    def begin(self, slot: WorkerSlot) -> None:
+    def begin(self, slot: Holder) -> None:
         """Note that a slot is in use: what it keeps is its own."""
         with self._changed:
             self._idle.pop(slot, None)
 
-    def claim(self, slot: WorkerSlot, size: int) -> None:
+    def claim(self, slot: Holder, size: int) -> None:
         """Let a slot in use have `size` bytes, waiting for its turn."""
         with self._changed:
             has = self._claims.get(slot, 0)
@@ -66,7 +70,7 @@ class PixelRoom:
             self._claims[slot] = size
             self._changed.notify_all()
 
-    def keep(self, slot: WorkerSlot, most: int) -> None:
+    def keep(self, slot: Holder, most: int) -> None:
         """Note that a slot is idle, and keeps `most` bytes of what it has."""
         with self._changed:
             if slot in self._claims:
@@ -74,7 +78,7 @@ class PixelRoom:
                 self._idle[slot] = None
                 self._changed.notify_all()
 
-    def drop(self, slot: WorkerSlot) -> None:
+    def drop(self, slot: Holder) -> None:
         """Note that a slot has no memory any more."""
         with self._changed:
             self._idle.pop(slot, None)
@@ -87,11 +91,11 @@ class PixelRoom:
             self._closed = True
             self._changed.notify_all()
 
-    def _is_full(self, slot: WorkerSlot, size: int) -> bool:
+    def _is_full(self, slot: Holder, size: int) -> bool:
         others = sum(self._claims.values()) - self._claims.get(slot, 0)
         return others > 0 and others + size > self._most
 
-    def _take(self, slot: WorkerSlot) -> None:
+    def _take(self, slot: Holder) -> None:
         """Take from a slot what it keeps."""
         self._idle.pop(slot, None)
         del self._claims[slot]
