@@ -17,6 +17,7 @@ import statistics
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -244,7 +245,8 @@ def _records(first: int, count: int) -> Iterator[list[hm.ReviewRecord]]:
     record, surfaces = example_record(), list(hm.Surface)
     labels = [("A1",), ("A2", "B1"), ()]
     for start in range(first, first + count, RECORDS_AT_ONCE):
-        made, rng = [], random.Random(start)
+        made: list[hm.ReviewRecord] = []
+        rng = random.Random(start)
         for n in range(start, min(start + RECORDS_AT_ONCE, first + count)):
             value = rng.getrandbits(256)
             if n % 10 == 9:
@@ -269,7 +271,7 @@ def _records(first: int, count: int) -> Iterator[list[hm.ReviewRecord]]:
 
 def _adding(queue: hm.ReviewQueue, first: int, count: int) -> float:
     """Add records, and return the seconds of CPU of it; making them does not count."""
-    return sum(cpu(lambda made=made: queue.add(made)) for made in _records(first, count))
+    return sum(cpu(partial(queue.add, made)) for made in _records(first, count))
 
 
 def _counts(data: Path) -> tuple[int, int]:

@@ -29,7 +29,9 @@ class Program:
 
 @contextmanager
 def serving(queue: str, *options: str, before: tuple[str, ...] = ()) -> Iterator[Program]:
+    # What another program watches is started afresh, and Python writes nothing of its own.
     start = subprocess.Popen if before else Process
+    changes = {"PYTHONDONTWRITEBYTECODE": "1"} if before else {}
     with start(
         [
             *before,
@@ -44,7 +46,7 @@ def serving(queue: str, *options: str, before: tuple[str, ...] = ()) -> Iterator
             *options,
         ],
         stderr=subprocess.PIPE,
-        env=environment(PYTHONDONTWRITEBYTECODE="1"),
+        env=environment(**changes),
         text=True,
         start_new_session=True,
     ) as process:

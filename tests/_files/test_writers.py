@@ -34,7 +34,7 @@ def everything(tmp_path: Path) -> Iterator[list[tuple[Writer, Path]]]:
 
 
 def test_killed_while_writing(tmp_path: Path) -> None:
-    command = [sys.executable, str(file_writers.__file__), tmp_path]
+    command = [sys.executable, str(file_writers.__file__), str(tmp_path)]
     ran = processes.run(command, text=True, check=False, cwd=ROOT)
     said = "without sandbox: images are decoded in this process (allowed by --in-process)"
     assert (ran.returncode, {*ran.stderr.splitlines()}) == (0, {said})

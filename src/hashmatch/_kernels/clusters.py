@@ -9,7 +9,7 @@ The naive loop (``tests/naive.py`` has the search in pure Python)::
                     if popcount(q ^ e) <= limit:
                         yield q, e
 
-Nothing is missed: whoever is within the limit of a member is within radius + limit of its center.
+Nothing is missed: what is within the limit of a member is within radius + limit of its center.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def plain_size(data: bytes) -> tuple[int, int] | None:
 
     That is one scan of gray or colour, upright, small enough to be decoded whole, with tables of
     eight bits, no padding, and as metadata only JFIF, EXIF, XMP, colour profiles and comments, none
-    of which changes a pixel. None of any other file, sound or not: whoever reads those decides.
+    of which changes a pixel. None of any other file, sound or not.
     """
     position, size, components, exif = 2, (0, 0), 0, False
     try:

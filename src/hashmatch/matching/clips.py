@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from functools import cache
+from hashlib import sha256
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from hashmatch.decode.formats import identify
-from hashmatch.decode.inputs import ContentDigest
+from hashmatch.decode.inputs import CONTENT, VERSION
 from hashmatch.decode.video_formats import GIF, HEAD, identify_video
 from hashmatch.decode.video_inputs import open_video
 from hashmatch.errors import install
@@ -73,11 +74,11 @@ def digest_of(path: str | os.PathLike[str]) -> str:
 
     Raises ImageError if it cannot be read.
     """
-    digest = ContentDigest()
+    digest = sha256(CONTENT)
     with open_video(path) as opened:
         for chunk in opened.chunks():
             digest.update(chunk)
-    return digest.version
+    return VERSION.format(digest.hexdigest())
 
 
 def hash_clip(

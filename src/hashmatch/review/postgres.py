@@ -28,9 +28,11 @@ CONNECT_TIMEOUT = 10
 """Seconds until a server that does not answer is given up, in a connection or for a new one."""
 BEGIN = {
     True: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-    False: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+    False: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; "
+    "SET LOCAL plan_cache_mode = force_generic_plan",
 }
-"""By whether a transaction only reads."""
+"""By whether a transaction only reads. One that writes looks for thousands of keys at once: a plan
+for these very keys estimates each of them, which takes longer than to look for it."""
 USE_UTF8 = "Use one that was made with ENCODING 'UTF8' TEMPLATE template0."
 
 
