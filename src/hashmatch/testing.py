@@ -50,6 +50,7 @@ from hashmatch.records.enums import Outcome, Surface
 from hashmatch.records.hashes import HashBatch, HashSpec
 from hashmatch.records.images import ImageChanged, ImageError, ImageItem
 from hashmatch.records.review import RecordHash, RecordItem, RecordMatch, ReviewRecord, SuppressedBy
+from hashmatch.records.typed import converted
 from hashmatch.scan.shard import Shard
 
 if TYPE_CHECKING:
@@ -379,8 +380,6 @@ def check_draft_destination(make: Callable[[], DraftDestination]) -> None:
 
 def example_facts() -> DraftFacts:
     """Return what a draft of a made-up confirmed case is made of; nobody has chosen anything."""
-    import msgspec
-
     from hashmatch.review.drafts.account import AccountFile
     from hashmatch.review.drafts.destinations import DraftFacts
     from hashmatch.review.drafts.seen import reported_files
@@ -392,7 +391,7 @@ def example_facts() -> DraftFacts:
         "incident": {"at": "2026-01-01T00:00:00Z"},
         "reporter": {"person": {"first_name": "Dana", "last_name": "Example"}},
     }
-    account = msgspec.convert(said, AccountFile)
+    account = converted(said, AccountFile)
     files = reported_files(confirmed, ())
     return DraftFacts(confirmed, files, (), account, Head(4, FIRST), at)
 

@@ -30,6 +30,9 @@ main(["--version"])
 def done(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What was done to end this process, which goes on."""
     done: list[object] = []
+    every = threading.enumerate
+    before = {*every()} - {threading.main_thread()}  # of other tests
+    monkeypatch.setattr(threading, "enumerate", lambda: [t for t in every() if t not in before])
     monkeypatch.setattr(os, "_exit", done.append)
     monkeypatch.setattr(atexit, "_run_exitfuncs", lambda: done.append("registered"))
     return done

@@ -83,14 +83,14 @@ def test_two_that_keep_some_do_not_wait_for_each_other() -> None:
 
 def test_one_larger_than_all_room_has_it_alone() -> None:
     place = PixelRoom(100)
-    place.claim(Slot(), 500)  # type: ignore[arg-type]
+    place.claim(Slot(), 500)
 
 
 def test_whoever_waits_for_itself_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "PATIENCE_SECONDS", 0.01)
     place = PixelRoom(100)
-    place.claim(Slot(), 90)  # type: ignore[arg-type]
-    place.claim(Slot(), 90)  # type: ignore[arg-type]
+    place.claim(Slot(), 90)
+    place.claim(Slot(), 90)
     monkeypatch.setattr(room, "PATIENCE_SECONDS", 1000)
     waiting = in_thread(place.claim, Slot(), 90)
     wait_in_line(place, 1)

@@ -35,6 +35,7 @@ import xxhash
 
 from hashmatch.errors import IndexFileError
 from hashmatch.records.hashes import HashSpec  # noqa: TC001 - msgspec reads the annotation
+from hashmatch.records.typed import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +118,7 @@ def encode(description: Description) -> bytes:
     text = text.ljust(padded(len(text) + fixed) - fixed)
     if len(text) > LONGEST_HEADER:
         raise ValueError(f"a header of {len(text)} bytes")
-    if msgspec.json.decode(text, type=Description) != description:
+    if from_json(text, Description) != description:
         raise ValueError("JSON does not keep it as it is")
     head = PREFIX.pack(MAGIC, FORMAT, len(text)) + text
     return head + CHECKSUM.pack(xxhash.xxh3_64_intdigest(head))
@@ -157,9 +158,7 @@ def decode(path: str, size: int, read: Callable[[int, int], bytes]) -> Descripti
     if CHECKSUM.pack(xxhash.xxh3_64_intdigest(head[: -CHECKSUM.size])) != head[-CHECKSUM.size :]:
         raise damaged(path, "its header")
     try:
-        description = msgspec.json.decode(
-            head[PREFIX.size : -CHECKSUM.size], type=Description, strict=True
-        )
+        description = from_json(head[PREFIX.size : -CHECKSUM.size], Description)
         expected = end_of(description, end)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
         reason = " ".join(str(error).split())

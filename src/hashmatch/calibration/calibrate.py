@@ -25,6 +25,7 @@ from hashmatch.records.calibration import DistanceCount, ListCalibration, spread
 from hashmatch.records.review import family
 from hashmatch.records.shares import Share, wilson
 from hashmatch.records.times import timestamp
+from hashmatch.records.typed import from_json
 
 if TYPE_CHECKING:
     import os
@@ -383,7 +384,7 @@ def read_answers(path: str | os.PathLike[str]) -> dict[str, Answer]:
                 if not line.strip():
                     continue
                 try:
-                    one = msgspec.json.decode(line, type=_Line)
+                    one = from_json(line, _Line)
                 except msgspec.MsgspecError as error:
                     raise UsageError(
                         f"cannot read {path}, line {number}: {error}. Give the lines that "

@@ -17,6 +17,7 @@ from hashmatch._net.client import Client, Dialer, NoAnswer, NotAllowed, Timeouts
 from hashmatch.errors import ExchangeError, UsageError
 from hashmatch.interfaces import ExchangeField
 from hashmatch.lists.detect import PAGE
+from hashmatch.records.typed import from_json
 from hashmatch.retry import Limits
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def address_field(default: str) -> ExchangeField:
 def decode(body: bytes, kind: type[T], whose: str) -> T:
     """Return what a page of JSON says beside its records; Unreadable, which shows nothing of it."""
     try:
-        return msgspec.json.decode(body, type=kind)
+        return from_json(body, kind)
     except (msgspec.MsgspecError, RecursionError, ValueError):
         raise Unreadable(unlike(body, f"a page of {whose}")) from None
 
@@ -96,7 +97,7 @@ def decode(body: bytes, kind: type[T], whose: str) -> T:
 def decode_position(position: str, kind: type[T]) -> T | None:
     """Return what was kept of a fetch; None if it cannot be read, and the fetch begins again."""
     try:
-        return msgspec.json.decode(position, type=kind)
+        return from_json(position, kind)
     except (msgspec.MsgspecError, RecursionError, ValueError):
         return None
 

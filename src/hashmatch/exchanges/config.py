@@ -32,6 +32,7 @@ from hashmatch import registry
 from hashmatch._files import atomic, private
 from hashmatch._redact import unseen
 from hashmatch.errors import ExchangeError, StoreError, UsageError
+from hashmatch.records.typed import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -502,7 +503,7 @@ class Exchanges:
             return None
         data = private.read(path, MOST)
         try:
-            return msgspec.json.decode(data, type=kind)
+            return from_json(data, kind)
         except (msgspec.MsgspecError, RecursionError, ValueError):
             raise StoreError(
                 f"cannot use {path}: it is damaged, or not what belongs there. Restore or remove it"

@@ -23,6 +23,7 @@ import msgspec
 from hashmatch._files import atomic, private
 from hashmatch._redact import unseen
 from hashmatch.errors import StoreError
+from hashmatch.records.typed import from_json
 from hashmatch.store.encryption import decrypt, encrypt
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Spool:
         if not os.path.lexists(path):
             return None
         try:
-            return msgspec.json.decode(private.read(path, MOST), type=Progress)
+            return from_json(private.read(path, MOST), Progress)
         except (msgspec.MsgspecError, RecursionError, ValueError):
             return None
 

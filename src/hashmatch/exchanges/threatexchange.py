@@ -23,6 +23,7 @@ from hashmatch.exchanges.api import (
     encode_position,
 )
 from hashmatch.interfaces import ExchangeField, ListPage
+from hashmatch.records.typed import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -124,7 +125,7 @@ def _read(body: bytes) -> _Page:
 def _explained(body: bytes) -> str:
     """Return what an error of the Graph API is about, which it answers as 400 mostly."""
     try:
-        code = msgspec.json.decode(body, type=_Failure).error.code
+        code = from_json(body, _Failure).error.code
     except (msgspec.MsgspecError, RecursionError, ValueError):
         return ""
     return CREDENTIALS if code in TOKEN_CODES else LATER if code in RATE_CODES else ""

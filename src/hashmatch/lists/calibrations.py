@@ -14,6 +14,7 @@ import msgspec
 from hashmatch._files.atomic import OutputFile
 from hashmatch.errors import ListError
 from hashmatch.records.calibration import ListCalibration  # noqa: TC001  (msgspec reads it)
+from hashmatch.records.typed import from_json
 
 SUFFIX = ".calibration.json"
 SCHEMA: Final = "hashmatch.calibrations/1"
@@ -59,7 +60,7 @@ def read_calibrations(path: str | os.PathLike[str]) -> tuple[ListCalibration, ..
     kept = place(path)
     try:
         with open(kept, "rb") as file:
-            return tuple(msgspec.json.decode(file.read(LARGEST), type=_File).calibrations)
+            return tuple(from_json(file.read(LARGEST), _File).calibrations)
     except FileNotFoundError:
         return ()
     except OSError as error:

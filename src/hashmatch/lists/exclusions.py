@@ -18,6 +18,7 @@ import msgspec
 
 from hashmatch._redact import unseen
 from hashmatch.errors import ListError, UsageError
+from hashmatch.records.typed import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -86,7 +87,7 @@ def read_disabled(path: str | os.PathLike[str]) -> tuple[Disabled, ...]:
 
 def _entry(place: str, number: int, line: bytes) -> Disabled:
     try:
-        return msgspec.json.decode(line, type=Disabled)
+        return from_json(line, Disabled)
     except (msgspec.MsgspecError, UsageError) as error:
         raise ListError(
             f"cannot read {place}, line {number}: it names no disabled entry: {error}"

@@ -11,6 +11,7 @@ import msgspec
 
 from hashmatch.errors import UsageError
 from hashmatch.records.times import timestamp
+from hashmatch.records.typed import converted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -245,7 +246,7 @@ class Breaker:
             If it is something else.
         """
         try:
-            saved = msgspec.convert(dict(state), _State)
+            saved = converted(dict(state), _State)
         except (msgspec.MsgspecError, TypeError, ValueError) as error:
             raise UsageError(f"cannot read the state of a breaker: {error}") from None
         if saved.schema != SCHEMA:

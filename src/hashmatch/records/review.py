@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from hashmatch.errors import UsageError
 from hashmatch.records.enums import LimitSetter, Outcome, Surface
+from hashmatch.records.typed import from_json
 
 SCHEMA: Final = "hashmatch.review/1"
 
@@ -326,7 +327,7 @@ class ReviewRecord:
             If it is no record of this schema; the message says where.
         """
         try:
-            return msgspec.json.decode(line, type=cls)
+            return from_json(line, cls)
         except msgspec.MsgspecError as error:
             raise UsageError(f"cannot read the review record: {error}") from None
 

@@ -14,6 +14,7 @@ import msgspec
 from hashmatch.records.cases import CaseState, Verdict
 from hashmatch.records.enums import WHOLE
 from hashmatch.records.hash_shapes import REFERENCE
+from hashmatch.records.typed import from_json
 from hashmatch.review.text import SECOND, storable
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _to_json(names: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=4096)
 def _from_json(text: str) -> tuple[str, ...]:
-    return msgspec.json.decode(text, type=tuple[str, ...])
+    return from_json(text, tuple[str, ...])
 
 
 COLUMNS = ", ".join(CaseRow._fields)
@@ -233,7 +234,7 @@ def news(record: ReviewRecord, covered: str) -> str:
     `covered` is what `covered_by` returned. Another image, frame, surface or limit is no news, nor
     is how the picture was turned: it is the same one, and the question about it the same.
     """
-    rows = msgspec.json.decode(covered, type=list[tuple[str, str, str, str, int]])
+    rows = from_json(covered, list[tuple[str, str, str, str, int]])
     closest = {tuple(said): distance for *said, distance in rows}
     for said, distance in _said(record):
         if said not in closest:

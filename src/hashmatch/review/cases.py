@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from hashmatch.errors import ReviewError
 from hashmatch.records.cases import (
     Case,
@@ -20,6 +18,7 @@ from hashmatch.records.cases import (
 )
 from hashmatch.records.enums import Surface
 from hashmatch.records.review import ReviewRecord
+from hashmatch.records.typed import from_json
 from hashmatch.review.case_rows import WAITING, is_held, load
 from hashmatch.review.text import moment
 
@@ -116,9 +115,9 @@ def _decision(tx: Transaction, row: Row) -> Decision:
         decided_at=moment(at),
         final_at=moment(final_at),
         reason=reason,
-        record_ids=msgspec.json.decode(ids, type=tuple[str, ...]),
+        record_ids=from_json(ids, tuple[str, ...]),
         reviewed_digest=digest,
-        labels=msgspec.json.decode(labels, type=tuple[str, ...]),
+        labels=from_json(labels, tuple[str, ...]),
         needed=needed,
         round=round_,
         undone_at=None if undone is None else moment(undone),

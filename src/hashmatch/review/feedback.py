@@ -24,6 +24,7 @@ from hashmatch.records.cases import CaseState
 from hashmatch.records.enums import WHOLE
 from hashmatch.records.shares import Share, wilson
 from hashmatch.records.times import timestamp
+from hashmatch.records.typed import from_json
 from hashmatch.review import history
 from hashmatch.review.case_rows import load_all
 from hashmatch.review.cases import find_row
@@ -493,7 +494,7 @@ def _benign_lines(path: Path) -> dict[str, bytes]:
     lines = private.read(str(path), LARGEST_LIST).splitlines()
     for number, line in enumerate(filter(None, lines), 1):
         try:
-            name = msgspec.json.decode(line, type=_Line).id
+            name = from_json(line, _Line).id
         except msgspec.MsgspecError:
             name = ""
         if not name or name in found:

@@ -21,6 +21,7 @@ from hashmatch._files import atomic, private
 from hashmatch.errors import ReviewError, SinkError, UntrustedList, UsageError
 from hashmatch.records.controls import escape_json
 from hashmatch.records.times import timestamp
+from hashmatch.records.typed import from_json
 from hashmatch.review import history
 from hashmatch.review.cases import find_row
 from hashmatch.review.results import case_fields
@@ -314,7 +315,7 @@ def check_answer(folder: str | os.PathLike[str], key: PublicKey) -> AnswerManife
             f"cannot trust {path}: it was changed, or key {key.key_id} has not signed it. Ask who "
             "sent it."
         )
-    manifest = msgspec.json.decode(data, type=AnswerManifest)
+    manifest = from_json(data, AnswerManifest)
     content: dict[str, list[Any]] = {}
     for name, expected in manifest.files.items():
         found = _given(path, os.path.basename(name), LARGEST)

@@ -9,6 +9,7 @@ from datetime import timedelta
 import msgspec
 
 from hashmatch.errors import UsageError
+from hashmatch.records.typed import from_json
 
 MAX_DAYS = 36500
 YEAR = timedelta(days=368)
@@ -114,6 +115,6 @@ class Settings:
             If it is something else.
         """
         try:
-            return msgspec.json.decode(text, type=cls)
+            return from_json(text, cls)
         except msgspec.MsgspecError as error:
             raise UsageError(f"cannot read settings of a review queue: {error}") from None

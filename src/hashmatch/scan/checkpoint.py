@@ -32,6 +32,7 @@ from hashmatch.records.images import ItemOutcome
 from hashmatch.records.review import ReviewRecord
 from hashmatch.records.safeguards import Waiver, waivers
 from hashmatch.records.times import timestamp
+from hashmatch.records.typed import from_json
 from hashmatch.scan.events import Counters
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class ScanState:
             ).fetchone()
         self._id, self.token, self.number, counts, waived, position, breaker, ended = row
         self._counts: list[dict[str, int]] = msgspec.json.decode(counts)
-        self.waivers = msgspec.json.decode(waived, type=list[Waiver])
+        self.waivers = from_json(waived, list[Waiver])
         self.position = None if position is None else _text(position)
         self.breaker: dict[str, Any] | None = None
         if breaker is not None:

@@ -29,6 +29,7 @@ from hashmatch.records.enums import Level, Outcome, Surface
 from hashmatch.records.hashes import HashBatch, HashSpec, Opaque
 from hashmatch.records.images import HashedImage, ImageItem
 from hashmatch.records.review import ReviewRecord
+from hashmatch.records.typed import converted, from_msgpack
 from hashmatch.records.video_columns import VIDEO_SPEC
 from hashmatch.records.videos import FRAME_SPEC, HashedVideo, VideoAlgorithm, VideoFrames
 
@@ -147,7 +148,7 @@ class ArchivedFile(Opaque):
         self._file: MappedFile = open_blocks(path, check=False)
         described = self._file.description
         try:
-            facts = msgspec.convert(described.facts, _Facts)
+            facts = converted(described.facts, _Facts)
         except msgspec.MsgspecError:
             facts = None
         if facts is None or facts.kept != FORMAT:
@@ -200,7 +201,7 @@ class ArchivedFile(Opaque):
         first = int(ends[number - 1]) if number else 0
         data = self._file.blocks["items"][first : int(ends[number])].tobytes()
         self._file.check_unchanged()
-        made = msgspec.msgpack.decode(data, type=_Item)
+        made = from_msgpack(data, _Item)
         item = ImageItem(made.key, made.version, Surface.parse(made.surface))
         images: list[HashedImage | HashedVideo] = [
             self._image(made.key, one) for one in made.images

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, Ty
 
 import httpx
 import msgspec
-from msgspec.json import Decoder, Encoder
+from msgspec.json import Encoder
 
 from hashmatch.errors import ServiceError
+from hashmatch.records.typed import json_decoder
 from hashmatch.retry import Limits
 from hashmatch.service.v1 import Checked, Explained, HashQuery, ListsInUse, Looked, Problem
 
@@ -46,7 +47,7 @@ class _Call(Generic[T]):
 
 def _refused(response: httpx.Response) -> ServiceError:
     try:
-        problem = Decoder(Problem).decode(response.content)
+        problem = json_decoder(Problem).decode(response.content)
         return ServiceError(f"cannot use the answer {response.status_code}: {problem.message}")
     except msgspec.MsgspecError:
         return ServiceError(
@@ -82,7 +83,7 @@ class _Calls:
         params = {"surface": str(surface), "item_id": item_id, "version": version}
         given = {name: value for name, value in params.items() if value is not None}
         return _Call(
-            Decoder(Checked).decode, "POST", "/v1/check", {"content": image, "params": given}
+            json_decoder(Checked).decode, "POST", "/v1/check", {"content": image, "params": given}
         )
 
     def match(self, value: str, algorithm: str = "pdq") -> _Call[Looked]:
@@ -96,7 +97,7 @@ class _Calls:
             What it is.
         """
         content = Encoder().encode(HashQuery(value, algorithm))
-        return _Call(Decoder(Looked).decode, "POST", "/v1/match", {"content": content})
+        return _Call(json_decoder(Looked).decode, "POST", "/v1/match", {"content": content})
 
     def match_many(self, questions: Iterable[HashQuery]) -> _Call[list[Looked]]:
         """Return what each hash is near, in order.
@@ -107,7 +108,7 @@ class _Calls:
             Up to 10,000.
         """
         more = {"content": Encoder().encode_lines(questions), "headers": {"content-type": NDJSON}}
-        return _Call(Decoder(Looked).decode_lines, "POST", "/v1/match", more)
+        return _Call(json_decoder(Looked).decode_lines, "POST", "/v1/match", more)
 
     def explain(self, image: bytes, nearest: int = 5) -> _Call[Explained]:
         """Return why a picture matches, or does not.
@@ -120,11 +121,11 @@ class _Calls:
             Entries of each list that are named.
         """
         more = {"content": image, "params": {"nearest": nearest}}
-        return _Call(Decoder(Explained).decode, "POST", "/v1/explain", more)
+        return _Call(json_decoder(Explained).decode, "POST", "/v1/explain", more)
 
     def lists(self) -> _Call[ListsInUse]:
         """Return the lists in use."""
-        return _Call(Decoder(ListsInUse).decode, "GET", "/v1/lists")
+        return _Call(json_decoder(ListsInUse).decode, "GET", "/v1/lists")
 
 
 class _Client:

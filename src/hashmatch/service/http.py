@@ -14,6 +14,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from hashmatch.records import typed
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
@@ -234,7 +236,7 @@ class Request:
 def from_json(body: bytes, what: Any) -> Any:
     """Return a body, decoded as a type; HttpError 422 if it is something else."""
     try:
-        return msgspec.json.decode(body, type=what)
+        return typed.from_json(body, what)
     except msgspec.ValidationError as error:
         raise HttpError(422, f"cannot read the body: {error}.") from None
     except (msgspec.DecodeError, RecursionError):

@@ -16,6 +16,7 @@ import msgspec
 from hashmatch._files import atomic, private
 from hashmatch.errors import StoreError, UsageError
 from hashmatch.records.times import timestamp
+from hashmatch.records.typed import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,7 +113,7 @@ class TokenFile:
         """
         data = private.read(self.path, MAX_FILE, follow=True)
         try:
-            found = msgspec.json.decode(data, type=_File)
+            found = from_json(data, _File)
         except msgspec.DecodeError:
             raise StoreError(
                 f"cannot read tokens from {self.path}: it is no token file. Make one with "

@@ -22,6 +22,7 @@ from hashmatch.records.enums import MAY_PASS, Outcome, Surface
 from hashmatch.records.hashes import HashBatch
 from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
 from hashmatch.records.review import RecordMatch, ReviewRecord, SuppressedBy
+from hashmatch.records.typed import json_decoder
 from hashmatch.records.videos import HashedVideo
 from hashmatch.service.http import (
     Disconnected,
@@ -538,7 +539,7 @@ def _match_some(snapshot: Snapshot, lines: Sequence[bytes], before: int) -> byte
     """Return an answer for each line, in order; those of one algorithm are looked up together."""
     answers: list[object] = [None] * len(lines)
     questions: dict[str, list[tuple[int, HashQuery]]] = {}
-    decode = msgspec.json.Decoder(HashQuery).decode
+    decode = json_decoder(HashQuery).decode
     for number, line in enumerate(lines):
         try:
             asked = decode(line)

@@ -16,6 +16,7 @@ import msgspec
 
 from hashmatch.decode import limits
 from hashmatch.records.images import ImageItem
+from hashmatch.records.typed import json_decoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -106,7 +107,7 @@ def in_order(rows: Iterable[Row], run: int = RUN) -> Iterator[Row]:
 
 def _rows(file: IO[bytes], start: int, end: int) -> Iterator[Row]:
     """Yield the rows that lie between two places, some thousands read at a time."""
-    decoder = msgspec.json.Decoder(Row)
+    decoder = json_decoder(Row)
     while start < end:
         file.seek(start)
         # Less by one: `readlines` goes on to the next line unless it is past what it is told.

@@ -49,6 +49,7 @@ from hashmatch.lists.merge import Statements, Subject, Withdrawals, joined_video
 from hashmatch.records import VERSION
 from hashmatch.records.entries import Chain, Entries, Entry, Texts, concatenated
 from hashmatch.records.hashes import HashBatch, Opaque
+from hashmatch.records.typed import from_json, from_msgpack
 from hashmatch.records.video_columns import VIDEO_SPEC, Videos
 from hashmatch.store import encryption
 from hashmatch.store.encryption import KEY
@@ -154,7 +155,7 @@ class StoredStatements(Opaque):
             raise ValueError
         self.rows = rows
         self.words = self._file.column("words")
-        kinds = msgspec.json.decode(self._file.load("kinds").tobytes(), type=tuple[Entry, ...])
+        kinds = from_json(self._file.load("kinds").tobytes(), tuple[Entry, ...])
         ids = None
         if "ids" in shapes:
             ids = Texts(self._file.column("ids"), self._file.column("ends"))
@@ -475,7 +476,7 @@ def _blocks(opened: OpenFile, path: str, manifest: Manifest, key: ListKey | None
 
 def _decoded(path: str, data: memoryview, type: type[Struct]) -> Struct:
     try:
-        return msgspec.msgpack.decode(data, type=type)
+        return from_msgpack(data, type)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise StoreError(
             f"cannot read {path}: it does not say the state of a list. Restore it"

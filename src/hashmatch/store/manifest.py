@@ -13,6 +13,7 @@ import msgspec
 
 from hashmatch.errors import StoreError, UsageError
 from hashmatch.interfaces import ColumnUse  # noqa: TC001 - msgspec reads the annotation
+from hashmatch.records.typed import from_json
 
 SCHEMA: Literal["hashmatch.list/1"] = "hashmatch.list/1"
 LARGEST = 1 << 24
@@ -152,7 +153,7 @@ def encode(manifest: Manifest) -> bytes:
         data = _canonical(manifest)
         if len(data) > LARGEST:
             raise ValueError(f"{len(data):,} bytes, of {LARGEST:,} at most")
-        if msgspec.json.decode(data, type=Manifest) != manifest:
+        if from_json(data, Manifest) != manifest:
             raise ValueError("JSON does not keep it as it is")
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise UsageError(f"cannot write the manifest: {error}") from None
@@ -168,7 +169,7 @@ def decode(path: str, data: bytes, version: int | None = None, name: str | None 
     try:
         if len(data) > LARGEST:
             raise ValueError
-        manifest = msgspec.json.decode(data, type=Manifest, strict=True)
+        manifest = from_json(data, Manifest)
         if _canonical(manifest) != data:
             raise ValueError
     # What msgspec and json say of it may quote it.
@@ -194,7 +195,7 @@ def _canonical(manifest: Manifest) -> bytes:
 def _problem(path: str, data: bytes) -> str:
     """Say what is wrong with a manifest that cannot be decoded."""
     try:
-        kind, _, number = msgspec.json.decode(data, type=_Schema).schema.partition("/")
+        kind, _, number = from_json(data, _Schema).schema.partition("/")
         if kind == "hashmatch.list" and number.isascii() and number.isdigit() and number != "1":
             return (
                 f"cannot use {path}: it is a manifest of format {int(number[:9])}, and this "

@@ -21,6 +21,7 @@ import msgspec
 
 from hashmatch._files import atomic, private
 from hashmatch.errors import UntrustedList, UsageError
+from hashmatch.records.typed import from_json
 from hashmatch.store.manifest import Version  # noqa: TC001 - msgspec reads the annotation
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def read(path: str, *, allow_readable: bool = False) -> Marks:
         return Marks()
     data = private.read(path, LARGEST, allow_readable=allow_readable)
     try:
-        file = msgspec.json.decode(data, type=_File, strict=True)
+        file = from_json(data, _File)
         if file.encode() != data:
             raise ValueError
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
@@ -164,7 +165,7 @@ def advance(
         name = name if known.name is None else known.name
         data = _File(versions, used, name).encode()
         try:
-            msgspec.json.decode(data, type=_File)
+            from_json(data, _File)
         except msgspec.MsgspecError as error:  # they would be taken for damaged
             raise UsageError(f"cannot write the marks: {error}") from None
         atomic.write(path, data)

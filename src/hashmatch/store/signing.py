@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from hashmatch._files import atomic, private
 from hashmatch.errors import StoreError, UntrustedList, UsageError
+from hashmatch.records.typed import from_json
 from hashmatch.store.manifest import KeyId  # noqa: TC001 - msgspec reads the annotation
 
 if TYPE_CHECKING:
@@ -239,7 +240,7 @@ def decode(path: str, data: bytes) -> tuple[Signature, ...]:
     try:
         if len(data) > LARGEST_SIGNATURE:
             raise ValueError
-        signatures = msgspec.json.decode(data, type=tuple[Signature, ...], strict=True)
+        signatures = from_json(data, tuple[Signature, ...])
         if encode(signatures) != data:
             raise ValueError
     except (msgspec.MsgspecError, ValueError, RecursionError):

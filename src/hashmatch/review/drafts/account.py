@@ -15,6 +15,7 @@ import msgspec
 from hashmatch._files import private
 from hashmatch._redact import unseen
 from hashmatch.errors import UsageError
+from hashmatch.records.typed import from_json
 
 if TYPE_CHECKING:
     import os
@@ -215,7 +216,7 @@ def read_account(path: str | os.PathLike[str]) -> AccountFile:
     data = private.read(str(path), LARGEST, follow=True)
     problem = ""
     try:
-        found = msgspec.json.decode(data, type=AccountFile)
+        found = from_json(data, AccountFile)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         problem = "it is no JSON" if type(error) is not msgspec.ValidationError else str(error)
     if problem:

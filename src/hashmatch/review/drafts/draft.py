@@ -22,6 +22,7 @@ from hashmatch._redact import unseen
 from hashmatch.errors import ReviewError, SinkError, UsageError
 from hashmatch.records.cases import ConfirmedCase
 from hashmatch.records.times import timestamp
+from hashmatch.records.typed import from_json
 from hashmatch.review import history
 from hashmatch.review.cases import find_row
 from hashmatch.review.drafts import summary
@@ -602,7 +603,7 @@ def _clear(path: str, case_id: str) -> None:
 def _read(path: str) -> tuple[Manifest, str]:
     data = _content(path, MANIFEST)
     try:
-        manifest = msgspec.json.decode(data, type=Manifest)
+        manifest = from_json(data, Manifest)
     except msgspec.MsgspecError:
         manifest = None
     if manifest is None:

@@ -22,6 +22,7 @@ import msgspec
 
 from hashmatch._files.atomic import NewFile, put
 from hashmatch.errors import CheckpointError
+from hashmatch.records.typed import from_json
 from hashmatch.scan.parts.manifest import Line
 
 if TYPE_CHECKING:
@@ -73,12 +74,12 @@ class Journal:
     def _take(self, lines: Sequence[bytes], token: str, start: int = 0) -> None:
         """Add the results, from `start` on, of lines behind a header, if that is of this scan."""
         with suppress(msgspec.MsgspecError, IndexError):
-            known, attempts = msgspec.json.decode(lines[0], type=tuple[str, int])
+            known, attempts = from_json(lines[0], tuple[str, int])
             if known != token:
                 return
             self.attempts = max(self.attempts, attempts + 1)
             for number, line in enumerate(lines[1:], start):
-                entry = msgspec.json.decode(line, type=_Entry)
+                entry = from_json(line, _Entry)
                 if entry.number != number:
                     break
                 if number == len(self.entries):

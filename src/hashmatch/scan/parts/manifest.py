@@ -32,6 +32,7 @@ from hashmatch.records.images import ImageItem, ItemOutcome
 from hashmatch.records.review import RecordMatch, ReviewRecord
 from hashmatch.records.safeguards import Waiver
 from hashmatch.records.times import timestamp
+from hashmatch.records.typed import from_json, from_msgpack
 from hashmatch.scan.checkpoint import scan_name
 from hashmatch.scan.events import Counters
 from hashmatch.scan.parts.place import BucketPlace, Place
@@ -241,7 +242,7 @@ class Manifest:
     def part(self, number: int) -> Part | None:
         """Return the items of a part, or None if they are there no more, or not yet."""
         data = self.place.read(f"{self.name}/items/{number:08}")
-        return None if data is None else msgspec.msgpack.decode(gzip.decompress(data), type=Part)
+        return None if data is None else from_msgpack(gzip.decompress(data), Part)
 
     def parts(self) -> list[int]:
         """Return the numbers of the parts whose items are there."""
@@ -297,8 +298,8 @@ class Manifest:
             return None
         try:
             first, *rest = gzip.decompress(data).splitlines()
-            header = msgspec.json.decode(first, type=_Header)
-            lines = [msgspec.json.decode(line, type=Line) for line in rest]
+            header = from_json(first, _Header)
+            lines = [from_json(line, Line) for line in rest]
         except (ValueError, OSError, EOFError):
             raise CheckpointError(
                 f"cannot read the results of part {number} of the scan {self.name}: they are "

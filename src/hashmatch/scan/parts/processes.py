@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hashmatch.errors import EngineError
+from hashmatch.records.typed import from_json
 from hashmatch.scan.parts import worker
 from hashmatch.scan.parts.worker import Answer, Job
 
@@ -107,7 +108,7 @@ class ProcessEngine:
             one = by_pipe[pipe]
             answer: Answer | None
             try:
-                answer = msgspec.json.decode(one.pipe.recv_bytes(), type=Answer)
+                answer = from_json(one.pipe.recv_bytes(), Answer)
             except (OSError, EOFError):
                 answer = self._lost(one)
             if answer is not None:

@@ -28,6 +28,7 @@ from hashmatch.records.enums import Outcome, Surface
 from hashmatch.records.images import ItemOutcome
 from hashmatch.records.review import ReviewRecord, SuppressedBy
 from hashmatch.records.safeguards import Safeguard, allowing, collecting
+from hashmatch.records.typed import converted
 from hashmatch.retry import Limits, Tries, list_items
 from hashmatch.scan.checkpoint import scan_name
 from hashmatch.scan.events import Counters, is_marked
@@ -171,7 +172,7 @@ def prepare(job: Mapping[str, Any]) -> str:
         A `Job`, as plain values.
     """
     try:
-        with _using(msgspec.convert(job, Job)):
+        with _using(converted(job, Job)):
             return ""
     except HashmatchError as error:
         return str(error)
@@ -197,7 +198,7 @@ def do_part(job: Mapping[str, Any], number: int, again: bool = False, worker: st
         Errors are answers, without what was on the way to them.
     """
     try:
-        with _using(msgspec.convert(job, Job)) as opened:
+        with _using(converted(job, Job)) as opened:
             (_do_again if again else _do)(opened, number, worker)
     except HashmatchError as error:
         return Answer(number, str(error), isinstance(error, _Unfit), again)
