@@ -28,6 +28,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -426,7 +427,8 @@ def run_overload(options: argparse.Namespace, folder: Path) -> None:
 
         def watch() -> None:
             while not stop.wait(1.0):
-                sizes.append(sum(servers.memory(pid) for pid in server.processes))
+                with suppress(FileNotFoundError):  # a process that has just ended
+                    sizes.append(sum(servers.memory(pid) for pid in server.processes))
 
         watching = threading.Thread(target=watch)
         watching.start()
